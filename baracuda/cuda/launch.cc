@@ -1,0 +1,110 @@
+#include "baracuda/cuda/launch.h"
+
+#include <fmt/core.h>
+
+#include "baracuda/core/propagate.h"
+#include "baracuda/cuda/stream_access.h"
+
+namespace baracuda::cuda {
+namespace {
+
+/// Loading allocates device memory. While another thread captures a graph in global mode that would fail and spoil its
+/// capture; relaxed says that this thread's work has nothing to do with it.
+class RelaxedCapture {
+ public:
+  explicit RelaxedCapture(const DriverApi& api) : api_(api) { api_.cuThreadExchangeStreamCaptureMode(&mode_); }
+  ~RelaxedCapture() { api_.cuThreadExchangeStreamCaptureMode(&mode_); }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+ private:
+  const DriverApi& api_;
+  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;  // the thread's own while this object lives
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Kernel>> Kernel::load(const Stream& stream, std::span<const std::byte> cubin,
+                                                   const std::string& name) {
+  const DeviceContext& device = StreamAccess::device(stream);
+  const DriverApi& api = *device.api;
+  const ContextGuard guard(device);
+  BARACUDA_RETURN_IF_ERROR(check(api, guard.status(), "Kernel::load"));
+  const RelaxedCapture relaxed(api);
+
+  std::shared_ptr<Kernel> kernel(new Kernel(device));
+  BARACUDA_RETURN_IF_ERROR(
+      check(api, api.cuLibraryLoadData(&kernel->library_, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+            "Kernel::load: cuLibraryLoadData"));
+  CUkernel handle = nullptr;
+  BARACUDA_RETURN_IF_ERROR(check(api, api.cuLibraryGetKernel(&handle, kernel->library_, name.c_str()), name));
+  BARACUDA_RETURN_IF_ERROR(check(api, api.cuKernelGetFunction(&kernel->function_, handle), name));
+  const CUfunction function = kernel->function_;
+  BARACUDA_RETURN_IF_ERROR(check(api, api.cuFuncLoad(function), "Kernel::load: cuFuncLoad"));
+
+  const auto ask = [&](CUfunction_attribute which, int& value) {
+    return check(api, api.cuFuncGetAttribute(&value, which, function), "Kernel::load: cuFuncGetAttribute");
+  };
+  BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_NUM_REGS, kernel->registers_));
+  BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, kernel->static_shared_bytes_));
+  BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, kernel->local_bytes_));
+  BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, kernel->max_threads_per_block_));
+
+  kernel->max_dynamic_shared_bytes_ = device.info.max_shared_bytes_per_block - kernel->static_shared_bytes_;
+  BARACUDA_RETURN_IF_ERROR(check(api,
+                                 api.cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                                        kernel->max_dynamic_shared_bytes_),
+                                 "Kernel::load: the limit of dynamic shared memory"));
+  return std::shared_ptr<const Kernel>(std::move(kernel));
+}
+
+Kernel::~Kernel() {
+  if (!library_) return;
+  const ContextGuard guard(device_);
+  if (guard.status() == CUDA_SUCCESS) device_.api->cuLibraryUnload(library_);
+}
+
+Result<void> launch(const Kernel& kernel, const Stream& stream, const LaunchShape& shape, const void* params) {
+  const DeviceContext& device = kernel.device();
+  if (stream.device() != device.info.device) [[unlikely]] {
+    return Error::invalid_problem(fmt::format("launch: the kernel is loaded on {}, the stream is of {}",
+                                              device.info.device.name(), stream.device().name()));
+  }
+  const DriverApi& api = *device.api;
+  const CUstream handle = StreamAccess::handle(stream);
+  void* arguments[] = {const_cast<void*>(params)};
+
+  const ContextGuard guard(device);
+  CUresult status = guard.status();
+  if (status == CUDA_SUCCESS) [[likely]] {
+    if (!shape.programmatic_serialization) {
+      status = api.cuLaunchKernel(kernel.function(), shape.grid.x, shape.grid.y, shape.grid.z, shape.block.x,
+                                  shape.block.y, shape.block.z, shape.dynamic_shared_bytes, handle, arguments, nullptr);
+    } else {
+      CUlaunchAttribute attribute = {};
+      attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+      attribute.value.programmaticStreamSerializationAllowed = 1;
+      const CUlaunchConfig config = {shape.grid.x,
+                                     shape.grid.y,
+                                     shape.grid.z,
+                                     shape.block.x,
+                                     shape.block.y,
+                                     shape.block.z,
+                                     shape.dynamic_shared_bytes,
+                                     handle,
+                                     &attribute,
+                                     1};
+      status = api.cuLaunchKernelEx(&config, kernel.function(), arguments, nullptr);
+    }
+  }
+  return check(api, status, "launch");
+}
+
+Result<void> copy_device_to_device(const Stream& stream, void* dst, const void* src, std::size_t bytes) {
+  return call(StreamAccess::device(stream), "copy_device_to_device", [&](const DriverApi& api) {
+    return api.cuMemcpyDtoDAsync_v2(as_device_pointer(dst), as_device_pointer(src), bytes,
+                                    StreamAccess::handle(stream));
+  });
+}
+
+}  // namespace baracuda::cuda

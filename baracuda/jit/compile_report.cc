@@ -1,0 +1,23 @@
+#include "baracuda/jit/compile_report.h"
+
+#include "baracuda/core/propagate.h"
+#include "baracuda/jit/kernel_cache.h"
+
+namespace baracuda::jit {
+
+Result<KernelReport> compile_report(const KernelSpec& spec) {
+  BARACUDA_ASSIGN_OR_RETURN(const NvrtcApi* compiler, nvrtc());
+  BARACUDA_ASSIGN_OR_RETURN(const KernelKey key, kernel_key(spec, compiler->version));
+  BARACUDA_ASSIGN_OR_RETURN(const auto kernel, KernelCache::process().get(spec, key));
+  const KernelResources& resources = kernel->resources;
+  return KernelReport{.name = spec.name,
+                      .target = spec.target.name(),
+                      .registers = resources.registers,
+                      .shared_bytes = resources.static_shared_bytes,
+                      .stack_bytes = resources.stack_bytes,
+                      .spill_bytes = std::int64_t{resources.spill_store_bytes} + resources.spill_load_bytes,
+                      .warnings = resources.warnings,
+                      .seconds = kernel->seconds};
+}
+
+}  // namespace baracuda::jit

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "baracuda/core/arch.h"
+#include "baracuda/core/device.h"
+#include "baracuda/core/result.h"
+#include "baracuda/jit/embedded_sources.h"
+#include "baracuda/jit/nvrtc.h"
+
+namespace baracuda::jit {
+
+/// Every kernel text defines one entry of this name.
+inline constexpr const char* kKernelEntry = "baracuda_kernel";
+
+/// A kernel before it is compiled.
+struct KernelSpec {
+  std::string name;  ///< for people and file names: "write_slice.rows.v16"; does not change the code
+  std::string text;  ///< a few lines that include embedded headers and define extern "C" baracuda_kernel
+  CodeTarget target;
+};
+
+/// The sources that `text` includes, directly or through others, sorted by name. Follows every `#include "…"`,
+/// conditional ones too. `<…>` is not followed: NVRTC is given no folder to find such a header in.
+/// Errors: InvalidProblem (an include that is not embedded).
+Result<std::vector<const EmbeddedSource*>> included_sources(std::string_view text,
+                                                            std::span<const EmbeddedSource> sources);
+
+/// The options that a kernel is compiled with.
+std::vector<std::string> compile_options(const CodeTarget& target);
+
+/// SHA-256 of everything that decides the machine code: format version, text, name and content of all included
+/// headers, options, target, NVRTC's version. Nothing else is in it, so two specs that differ in name alone share a
+/// kernel, and a cache may move between machines.
+struct KernelKey {
+  std::array<std::uint8_t, 32> digest{};
+
+  std::string hex() const;
+  friend auto operator<=>(const KernelKey&, const KernelKey&) = default;
+};
+
+/// Needs no NVRTC. Errors: as included_sources.
+Result<KernelKey> kernel_key(const KernelSpec& spec, NvrtcVersion version,
+                             std::span<const EmbeddedSource> sources = embedded_sources());
+
+}  // namespace baracuda::jit

@@ -1,0 +1,72 @@
+#include "baracuda/jit/nvrtc.h"
+
+#include <dlfcn.h>
+#include <fmt/core.h>
+
+#include "baracuda/core/propagate.h"
+
+namespace baracuda::jit {
+namespace {
+
+Result<NvrtcApi> open(const std::string& library) {
+  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
+  if (!handle) return Error::unsupported(dlerror());
+  NvrtcApi api;
+  api.library = library;
+#define BARACUDA_RESOLVE(name, result, parameters)                       \
+  api.name = reinterpret_cast<decltype(api.name)>(dlsym(handle, #name)); \
+  if (!api.name) return Error::unsupported(fmt::format("{}: no function {}", library, #name));
+  BARACUDA_NVRTC_FUNCTIONS(BARACUDA_RESOLVE)
+#undef BARACUDA_RESOLVE
+  if (const int status = api.nvrtcVersion(&api.version.major, &api.version.minor); status != kNvrtcSuccess)
+    return nvrtc_error(api, status, "nvrtcVersion");
+  if (api.version < kMinNvrtcVersion) {
+    return Error::unsupported(fmt::format("{}: version {}.{} is older than {}.{}", library, api.version.major,
+                                          api.version.minor, kMinNvrtcVersion.major, kMinNvrtcVersion.minor));
+  }
+  return api;
+}
+
+Result<const NvrtcApi*> open_for_process() {
+  BARACUDA_ASSIGN_OR_RETURN(NvrtcApi api, load_nvrtc(nvrtc_candidates(Environment::process())));
+  return static_cast<const NvrtcApi*>(new NvrtcApi(std::move(api)));
+}
+
+}  // namespace
+
+std::vector<std::string> nvrtc_candidates(const Environment& environment) {
+  if (!environment.nvrtc_library.empty()) return {environment.nvrtc_library};
+  constexpr const char* kNames[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
+  constexpr const char* kFolders[] = {"", "/usr/local/cuda/lib64/", "/usr/local/cuda/lib/",
+                                      "/usr/local/cuda/targets/x86_64-linux/lib/"};
+  std::vector<std::string> candidates;
+  for (const char* folder : kFolders)
+    for (const char* name : kNames) candidates.push_back(std::string(folder) + name);
+  return candidates;
+}
+
+Result<NvrtcApi> load_nvrtc(const std::vector<std::string>& candidates) {
+  std::string reasons;
+  for (const std::string& candidate : candidates) {
+    auto api = open(candidate);
+    if (api) return api;
+    reasons += "\n  " + api.error().message;
+  }
+  return Error::unsupported(
+      "CUDA kernels are compiled by libnvrtc, 12.4 or newer, and none was found. Install it with a CUDA toolkit or "
+      "with "
+      "`pip install nvidia-cuda-nvrtc`, and set BARACUDA_NVRTC_LIBRARY to its path if the loader does not find it. "
+      "Tried:" +
+      reasons);
+}
+
+Result<const NvrtcApi*> nvrtc() {
+  static const auto& api = *new Result<const NvrtcApi*>(open_for_process());
+  return api;
+}
+
+Error nvrtc_error(const NvrtcApi& api, int status, std::string_view what) {
+  return Error::backend(status, fmt::format("{}: {}", what, api.nvrtcGetErrorString(status)));
+}
+
+}  // namespace baracuda::jit

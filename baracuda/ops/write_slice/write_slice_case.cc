@@ -1,0 +1,258 @@
+#include "baracuda/ops/write_slice/write_slice_case.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <vector>
+
+#include "baracuda/core/propagate.h"
+#include "baracuda/ops/write_slice/write_slice_kernels.h"
+#include "baracuda/ops/write_slice/write_slice_oracle.h"
+#include "baracuda/plan/candidate.h"
+#include "testing/case_text.h"
+#include "testing/compare.h"
+#include "testing/guarded_buffer.h"
+
+namespace baracuda::testing {
+namespace {
+
+/// Where the elements of a strided tensor lie, from the element at index 0.
+struct Extent {
+  std::int64_t origin_bytes = 0;  // of that element in the tensor's own bytes
+  std::int64_t bytes = 0;
+};
+
+Extent extent_of(Element element, const Dims& shape, const Dims& strides) {
+  std::int64_t least = 0, greatest = 0;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] == 0) return {};
+    if (shape[axis] > 1) (strides[axis] < 0 ? least : greatest) += (shape[axis] - 1) * strides[axis];
+  }
+  if (!is_packed_4bit(element)) {
+    const std::int64_t bytes = element_bytes(element);
+    return {-least * bytes, (greatest - least + 1) * bytes};
+  }
+  const std::int64_t before = (-least + 1) / 2;
+  return {before, before + greatest / 2 + 1};
+}
+
+bool fits(const Dims& starts, const Dims& extents, const Dims& shape) {
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (starts[axis] < 0 || starts[axis] > shape[axis] - extents[axis]) return false;
+  return true;
+}
+
+template <class T>
+std::span<std::byte> bytes_of(T& value) {
+  return std::as_writable_bytes(std::span(&value, 1));
+}
+
+}  // namespace
+
+std::string to_string(const WriteSliceCase& value) { return print_case(WriteSlicePlan::kName, value); }
+
+Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& target) {
+  const WriteSliceDescriptor& descriptor = value.descriptor;
+  const Dims& shape = descriptor.dest_shape;
+  BARACUDA_ASSIGN_OR_RETURN(const Stream stream, target.device.is_cpu() ? Result<Stream>(Stream::cpu(value.num_threads))
+                                                                         : make_stream(target.device));
+  BARACUDA_ASSIGN_OR_RETURN(const WriteSlicePlan plan, WriteSlicePlan::select(stream, descriptor, target.preference));
+
+  Dims extents = descriptor.end;
+  for (int axis = 0; axis < extents.rank(); ++axis) extents[axis] -= descriptor.start[axis];
+  const Dims dest_strides = value.dest_strides.empty() ? contiguous_strides(shape) : value.dest_strides;
+  const Dims source_strides = value.source_strides.empty() ? contiguous_strides(extents) : value.source_strides;
+  const Extent dest_extent = extent_of(descriptor.element, shape, dest_strides);
+  const Extent source_extent = extent_of(descriptor.element, extents, source_strides);
+
+  Random random(value.seed);
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer dest, GuardedBuffer::create("dest", stream, dest_extent.bytes, random,
+                                                                      value.dest_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer source, GuardedBuffer::create("source", stream, source_extent.bytes, random,
+                                                                        value.source_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer starts, GuardedBuffer::create("device_starts", stream, 8 * shape.rank(), random));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, GuardedBuffer::create("status", stream, 4, random));
+  const Dims positions = value.device_starts.empty() ? descriptor.start : value.device_starts;
+  std::memcpy(starts.image().data(), positions.begin(), starts.image().size());
+  BARACUDA_RETURN_IF_ERROR(dest.upload());
+  BARACUDA_RETURN_IF_ERROR(source.upload());
+  BARACUDA_RETURN_IF_ERROR(starts.upload());
+  BARACUDA_RETURN_IF_ERROR(status.upload());
+
+  std::vector<std::byte> expected(dest.image().begin(), dest.image().end());
+  const bool inside = fits(positions, extents, shape);
+  if (inside)
+    write_slice_oracle(descriptor.element, positions, extents, {expected, dest_extent.origin_bytes, dest_strides},
+                       {source.image(), source_extent.origin_bytes, source_strides});
+
+  WriteSliceArgs args{
+      .dest = dest.tensor(descriptor.element, shape, dest_strides, dest_extent.origin_bytes),
+      .source = source.tensor(descriptor.element, extents, source_strides, source_extent.origin_bytes),
+  };
+  if (descriptor.device_starts) args.device_starts = starts.vector(Element::I64, shape.rank());
+  if (value.status) args.status = status.vector(Element::I32, 1);
+  BARACUDA_RETURN_IF_ERROR(plan.run(stream, Workspace::none(), args));
+
+  BARACUDA_RETURN_IF_ERROR(dest.download());
+  BARACUDA_RETURN_IF_ERROR(compare_bytes("dest", dest.image(), expected));
+  BARACUDA_RETURN_IF_ERROR(source.expect_unchanged());
+  BARACUDA_RETURN_IF_ERROR(starts.expect_unchanged());
+  if (!value.status) return status.expect_unchanged();
+  BARACUDA_RETURN_IF_ERROR(status.download());
+  std::int32_t expected_status = inside ? 0 : 1;
+  return compare_bytes("status", status.image(), bytes_of(expected_status));
+}
+
+// ---- random cases ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::vector<Element> supported_elements() {
+  std::vector<Element> elements;
+  for (const ElementInfo& info : kElements)
+    if (is_byte_wide(info.element) || is_packed_4bit(info.element)) elements.push_back(info.element);
+  return elements;
+}
+
+/// Strides of a tensor whose axes lie in random order with random gaps, some of them backwards.
+Dims random_strides(const Dims& shape, Random& random, bool broadcast) {
+  int order[kMaxRank];
+  for (int axis = 0; axis < shape.rank(); ++axis) order[axis] = shape.rank() - 1 - axis;
+  if (random.one_in(3)) std::swap(order[0], order[random.draw(0, shape.rank() - 1)]);
+  Dims strides = shape;
+  std::int64_t stride = random.one_in(4) ? random.draw(2, 3) : 1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    const int axis = order[i];
+    strides[axis] = random.one_in(4) ? -stride : stride;
+    stride = stride * std::max<std::int64_t>(1, shape[axis]) + (random.one_in(2) ? random.draw(1, 5) : 0);
+  }
+  if (broadcast && random.one_in(2)) strides[static_cast<int>(random.draw(0, shape.rank() - 1))] = 0;
+  return strides;
+}
+
+}  // namespace
+
+WriteSliceCase random_write_slice_case(Random& random) {
+  static const std::vector<Element> elements = supported_elements();
+  WriteSliceCase value;
+  WriteSliceDescriptor& descriptor = value.descriptor;
+  // The packed kinds have the most ways to go wrong.
+  descriptor.element = random.one_in(4) ? Element::S4 : random.pick(elements);
+  const int rank = static_cast<int>(random.one_in(4) ? random.draw(1, kMaxRank) : random.draw(1, 4));
+  descriptor.dest_shape = descriptor.start = descriptor.end = Dims::filled(rank, 0);
+  std::int64_t budget = 4096;  // elements
+  for (int axis = rank - 1; axis >= 0; --axis) {
+    const std::int64_t extent = std::max<std::int64_t>(1, std::min(budget, random.draw(1, axis == rank - 1 ? 300 : 9)));
+    budget /= extent;
+    descriptor.dest_shape[axis] = extent;
+    const bool whole = random.one_in(3);
+    descriptor.start[axis] = whole ? 0 : random.draw(0, extent - 1);
+    descriptor.end[axis] = whole ? extent : random.draw(descriptor.start[axis] + 1, extent);
+  }
+  if (random.one_in(30)) {
+    const int axis = static_cast<int>(random.draw(0, rank - 1));
+    descriptor.end[axis] = descriptor.start[axis];
+  }
+  Dims extents = descriptor.end;
+  for (int axis = 0; axis < rank; ++axis) extents[axis] -= descriptor.start[axis];
+  if (random.one_in(2)) value.dest_strides = random_strides(descriptor.dest_shape, random, false);
+  if (random.one_in(2)) value.source_strides = random_strides(extents, random, true);
+  const int bytes = std::max(1, element_bytes(descriptor.element));
+  if (random.one_in(2)) value.dest_misalignment = bytes * static_cast<int>(random.draw(0, 15));
+  if (random.one_in(2)) value.source_misalignment = bytes * static_cast<int>(random.draw(0, 15));
+  if (random.one_in(3)) {
+    descriptor.device_starts = true;
+    value.status = random.one_in(2);
+    value.device_starts = descriptor.start;
+    for (int axis = 0; axis < rank; ++axis)
+      value.device_starts[axis] = random.draw(0, descriptor.dest_shape[axis] - extents[axis]);
+    if (random.one_in(4)) {
+      const int axis = static_cast<int>(random.draw(0, rank - 1));
+      value.device_starts[axis] = random.one_in(2) ? -1 : descriptor.dest_shape[axis] - extents[axis] + 1;
+    }
+  }
+  value.num_threads = static_cast<int>(random.draw(1, 3));
+  value.seed = random.next() >> 32;
+  return value;
+}
+
+// ---- what the tool and the shared tests see -------------------------------------------------------------------------
+
+namespace {
+
+/// Descriptors that between them reach every variant.
+std::vector<WriteSliceDescriptor> descriptors_of_every_sku(Element element) {
+  std::vector<WriteSliceDescriptor> descriptors;
+  for (bool device_starts : {false, true})
+    for (const Dims& end : {Dims{64, 64}, Dims{32, 64}, Dims{64, 63}, Dims{64, 62}, Dims{64, 1}})
+      descriptors.push_back({element, {64, 64}, {0, 0}, end, device_starts});
+  return descriptors;
+}
+
+class WriteSliceOp final : public Op {
+ public:
+  std::string_view name() const override { return WriteSlicePlan::kName; }
+  std::string_view summary() const override { return "dest[start:end, …] = source, in place"; }
+
+  std::vector<KernelSku> skus(const DeviceInfo& device) const override {
+    std::vector<KernelSku> skus;
+    for (Element element : supported_elements())
+      for (const WriteSliceDescriptor& descriptor : descriptors_of_every_sku(element))
+        if (const auto choice = WriteSlicePlan::choose(descriptor, {}, device);
+            choice && std::find(skus.begin(), skus.end(), choice->sku) == skus.end())
+          skus.push_back(choice->sku);
+    return skus;
+  }
+
+  std::vector<jit::KernelSpec> kernels(const DeviceInfo& device) const override {
+    std::vector<jit::KernelSpec> kernels;
+    const auto arch = choose_arch(name(), {}, device);
+    if (!arch || arch->arch == Arch::Cpu) return kernels;
+    for (bool device_starts : {false, true})
+      for (bool wide_index : {false, true}) {
+        for (int bytes : {1, 2, 4, 8, 16})
+          for (WriteSliceVariant variant : {WriteSliceVariant::Rows, WriteSliceVariant::Generic})
+            kernels.push_back(write_slice_kernel({variant, bytes, wide_index, device_starts}, arch->target));
+        kernels.push_back(write_slice_kernel({WriteSliceVariant::Nibbles, 1, wide_index, device_starts}, arch->target));
+      }
+    return kernels;
+  }
+
+  Result<Explanation> explain(std::string_view case_text, const PlanPreference& preference,
+                              const DeviceInfo& device) const override {
+    BARACUDA_ASSIGN_OR_RETURN(const auto value, parse_case<WriteSliceCase>(name(), case_text));
+    return WriteSlicePlan::explain(value.descriptor, preference, device);
+  }
+
+  Result<void> check(std::string_view case_text, Device device) const override {
+    BARACUDA_ASSIGN_OR_RETURN(const auto value, parse_case<WriteSliceCase>(name(), case_text));
+    for (const TestTarget& target : targets_of(device)) BARACUDA_RETURN_IF_ERROR(check_write_slice(value, target));
+    return {};
+  }
+
+  VerifyReport verify(const VerifyOptions& options) const override {
+    VerifyReport report;
+    for (const TestTarget& target : targets_of(options.device)) {
+      Random random(options.seed);
+      for (int i = 0; i < (options.quick ? 1000 : 10000); ++i) {
+        const WriteSliceCase value = random_write_slice_case(random);
+        if (Result<void> checked = check_write_slice(value, target); !checked)
+          report.failures.push_back({to_string(value), target.name + ": " + checked.error().to_string()});
+        else
+          ++report.passed;
+      }
+    }
+    return report;
+  }
+};
+
+}  // namespace
+
+const Op& write_slice_op() {
+  static const WriteSliceOp op;
+  return op;
+}
+
+}  // namespace baracuda::testing

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
+
+namespace baracuda::testing {
+
+/// Random numbers that are the same on every machine for a seed: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+
+  std::uint64_t next() {
+    std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+
+  /// A number in [lo, hi], both included.
+  std::int64_t draw(std::int64_t lo, std::int64_t hi) {
+    assert(lo <= hi);
+    const std::uint64_t width = static_cast<std::uint64_t>(hi) - static_cast<std::uint64_t>(lo) + 1;
+    // The remainder favours small numbers by less than width / 2^64; 0 is the whole range.
+    const std::uint64_t offset = width == 0 ? next() : next() % width;
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(lo) + offset);
+  }
+  /// True once in `n` draws.
+  bool one_in(std::int64_t n) { return draw(1, n) == 1; }
+
+  template <class Range>
+  const auto& pick(const Range& values) {
+    assert(std::size(values) > 0);
+    return std::data(values)[draw(0, static_cast<std::int64_t>(std::size(values)) - 1)];
+  }
+
+  void fill_bytes(std::span<std::byte> bytes) {
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < bytes.size(); ++i, word >>= 8) {
+      if (i % 8 == 0) word = next();
+      bytes[i] = static_cast<std::byte>(word);
+    }
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace baracuda::testing

@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""Tests on a GPU, and writes the record of it.
+
+    gpu_suite.py pack      copies the built tool and tests, with the libraries that they need, to build/gpu
+    gpu_suite.py run       runs them on this machine's GPU and updates tests/gpu/record.json
+
+Where the machine with the GPU is another one, it needs this tree with build/gpu in it, python3, NVIDIA's driver and a
+libnvrtc; compute-sanitizer comes with the CUDA toolkit. See CONTRIBUTING.md.
+"""
+
+import argparse
+import collections
+import datetime
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import record
+
+ROOT = record.ROOT
+PACK = ROOT / "build/gpu"
+
+# Of the machine that a pack goes to: glibc, the loader, and GCC's libraries, which must not be older than those here.
+SYSTEM_LIBRARIES = re.compile(r"(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|linux-vdso|ld-linux-x86-64)\.so")
+
+# Seconds after which a part is ended and has failed.
+TIME_LIMITS = {"tests": 420, "verify": 240, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 120,
+               "initcheck": 120, "synccheck": 120, "bench": 300}
+SANITIZER_ERRORS = 86  # the exit status that tells errors found from tests failed
+
+
+def current_digests(tool, nvrtc):
+    return record.current_digests(record.read_keys(tool, nvrtc))
+
+
+def check_built(folder, ops):
+    """Ends the program where a binary is not of these sources: the record would tell of what was not tested."""
+    sources = [path for files in record.sources_by_digest(ops).values() for path in files]
+    newest = max(sources, key=lambda path: path.stat().st_mtime)
+    for name in ("baracuda", "unit_tests"):
+        if (folder / name).stat().st_mtime < newest.stat().st_mtime:
+            raise SystemExit(f"gpu_suite: {folder / name} is older than {newest.relative_to(ROOT)}: build it first")
+
+
+# --- pack ---
+
+def needed_libraries(binary):
+    output = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
+    if "not found" in output:
+        raise SystemExit(f"gpu_suite: {binary} lacks a library:\n{output}")
+    return [pathlib.Path(path) for path in re.findall(r"=> (/\S+)", output)
+            if not SYSTEM_LIBRARIES.match(pathlib.Path(path).name)]
+
+
+def pack(options):
+    digests = current_digests(options.bin / "baracuda", nvrtc="13.0")
+    check_built(options.bin, digests["ops"])
+    shutil.rmtree(PACK, ignore_errors=True)
+    for folder in ("bin", "lib"):
+        (PACK / folder).mkdir(parents=True)
+    binaries = [options.bin / name for name in ("baracuda", "unit_tests")]
+    binaries += [path for path in [options.bin / "bench"] if path.exists()]
+    for binary in binaries:
+        dynamic = subprocess.run(["readelf", "-d", binary], check=True, capture_output=True, text=True).stdout
+        if "$ORIGIN/../lib" not in dynamic:
+            raise SystemExit(f"gpu_suite: {binary} does not look for libraries in $ORIGIN/../lib")
+        subprocess.run(["strip", "-o", PACK / "bin" / binary.name, binary], check=True)
+    for library in sorted({library for binary in binaries for library in needed_libraries(binary)}):
+        shutil.copy(library, PACK / "lib" / library.name)
+    (PACK / "digests.json").write_text(json.dumps(digests))
+    size = sum(path.stat().st_size for path in PACK.rglob("*") if path.is_file())
+    print(f"gpu_suite: {PACK.relative_to(ROOT)} holds {size / 1e6:.1f} MB: "
+          + ", ".join(sorted(path.name for path in PACK.rglob("*") if path.is_file())))
+
+
+# --- run ---
+
+def execute(command, seconds):
+    """Exit status (None: out of time) and output."""
+    process = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                               start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return None, output + f"\nended after {seconds} s\n"
+
+
+def op_of_suite(suite, ops):
+    """The op that a gtest suite is named after: Devices/WriteSliceTest is write_slice's; None where it is no op's."""
+    for op in sorted(ops, key=len, reverse=True):
+        camel_case = "".join(word.capitalize() for word in op.split("_"))
+        if any(part.startswith(camel_case) for part in suite.split("/")):
+            return op
+    return None
+
+
+def count_gtest(report, ops):
+    """{op or None: {passed, failed}} of gtest's JSON report, and the names of the tests that failed."""
+    counts = collections.defaultdict(lambda: {"passed": 0, "failed": 0})
+    failures = []
+    for suite in report["testsuites"]:
+        for test in suite["testsuite"]:
+            if test["status"] != "RUN" or test.get("result") == "SKIPPED":
+                continue
+            failed = bool(test.get("failures"))
+            counts[op_of_suite(suite["name"], ops)]["failed" if failed else "passed"] += 1
+            if failed:
+                failures.append(f"{suite['name']}.{test['name']}")
+    return dict(counts), failures
+
+
+def count_verify(report):
+    counts = {entry["op"]: {"passed": entry["passed"], "failed": len(entry["failures"])} for entry in report["ops"]}
+    return counts, [failure["repeat"] for entry in report["ops"] for failure in entry["failures"]]
+
+
+def failed_part(ops):
+    """Where a part broke off nothing is known of any op."""
+    return {op: {"passed": 0, "failed": 1} for op in ops}
+
+
+class Suite:
+    def __init__(self, options, ops):
+        self.options = options
+        self.ops = ops
+
+    def gtest(self, arguments, seconds, prefix=()):
+        with tempfile.TemporaryDirectory() as folder:
+            report = pathlib.Path(folder) / "report.json"
+            status, output = execute([*prefix, self.options.bin / "unit_tests", "--device=cuda", f"--gtest_output=json:{report}",
+                                      *arguments], seconds)
+            if status is None or not report.exists():
+                return failed_part(self.ops), [f"status {status}"], output
+            counts, failures = count_gtest(json.loads(report.read_text()), self.ops)
+        if status != 0 and not failures:
+            # What a sanitizer found is not told apart by test: it counts against every op that was run.
+            for count in counts.values():
+                count["failed"] += 1
+            failures = [f"status {status}"]
+        return counts, failures, output
+
+    def tests(self, seconds):
+        return self.gtest([] if self.options.quick else ["--full"], seconds)
+
+    def graphs(self, seconds):
+        return self.gtest(["--gtest_filter=*Graph*"], seconds)
+
+    def streams(self, seconds):
+        return self.gtest(["--gtest_filter=*Stream*"], seconds)
+
+    def verify(self, seconds):
+        command = [self.options.bin / "baracuda", "verify", "--device", "cuda", "--json"]
+        status, output = execute(command + ["--quick"] * self.options.quick, seconds)
+        try:
+            counts, failures = count_verify(json.loads(output))
+        except (json.JSONDecodeError, KeyError):
+            return failed_part(self.ops), [f"status {status}"], output
+        return counts, failures, "" if status == 0 else output
+
+    def sanitizer(self, tool):
+        prefix = ["compute-sanitizer", "--tool", tool, "--error-exitcode", SANITIZER_ERRORS]
+        return lambda seconds: self.gtest(["--gtest_filter=*Sanitizer*"], seconds, prefix)
+
+    def bench(self, seconds):
+        """Counts for no op: the record is of what is right, not of how fast."""
+        binary = self.options.bin / "bench"
+        if not binary.exists():
+            return {}, [], "there is no bench here"
+        status, output = execute([binary, "cuda"], seconds)
+        print(output)
+        return {}, [] if status == 0 else [f"status {status}"], output
+
+    def part(self, name):
+        return self.sanitizer(name) if name in record.SANITIZERS else getattr(self, name)
+
+
+def driver_version():
+    try:
+        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return None
+
+
+def describe_machine(tool):
+    """The record's head. Ends the program where there is nothing to test on."""
+    info = json.loads(subprocess.run([tool, "info", "--json"], check=True, capture_output=True, text=True).stdout)
+    library = {entry["name"]: entry for entry in info["libraries"]}
+    problem = library["libcuda"]["problem"] or library["libnvrtc"]["problem"]
+    if problem or not info["gpus"]:
+        raise SystemExit(f"gpu_suite: there is no usable GPU here: {problem or 'the driver finds none'}")
+    return {"device": info["gpus"][0]["name"], "driver": driver_version() or library["libcuda"]["version"],
+            "nvrtc": library["libnvrtc"]["version"],
+            "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat()}
+
+
+def run(options):
+    tool = options.bin / "baracuda"
+    if not tool.exists():
+        raise SystemExit(f"gpu_suite: there is no {tool}: make build, or pack")
+    machine = describe_machine(tool)
+    print("gpu_suite:", ", ".join(f"{key} {value}" for key, value in machine.items()), flush=True)
+    digests = current_digests(tool, machine["nvrtc"])
+    packed = options.bin.parent / "digests.json"
+    if not packed.exists():
+        check_built(options.bin, digests["ops"])
+    elif json.loads(packed.read_text()) != current_digests(tool, nvrtc="13.0"):
+        raise SystemExit(f"gpu_suite: the host sources have changed since {options.bin} was packed: build and pack again")
+    suite = Suite(options, digests["ops"])
+    results, all_failures = {}, []
+    for name in options.parts:
+        start = time.monotonic()
+        try:
+            counts, failures, output = suite.part(name)(TIME_LIMITS[name])
+        except OSError as error:  # compute-sanitizer is not installed
+            counts, failures, output = failed_part(digests["ops"]), [str(error)], ""
+        passed = sum(count["passed"] for count in counts.values())
+        print(f"{name}: {passed} passed, {sum(count['failed'] for count in counts.values())} failed "
+              f"in {time.monotonic() - start:.1f} s", flush=True)
+        if failures:
+            print(output[-6000:], *failures, sep="\n  ", flush=True)
+        all_failures += failures
+        results[name] = counts
+        if options.logs:
+            (options.logs / f"{name}.log").write_text(output)
+    if options.quick:
+        print("gpu_suite: --quick leaves the record as it is")
+    else:
+        old = json.loads(record.RECORD.read_text()) if record.RECORD.exists() else None
+        merged = record.merge(old, machine, digests, results)
+        options.out.write_text(json.dumps(merged, indent=2) + "\n")
+        print(f"gpu_suite: wrote {options.out}")
+        for line in record.problems(merged, digests):
+            print("gpu_suite:", line)
+    return 1 if all_failures else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    packing = commands.add_parser("pack")
+    packing.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin", help="what was built")
+    running = commands.add_parser("run")
+    running.add_argument("--bin", type=pathlib.Path, help="unless given build/gpu/bin, or build/release/bin without it")
+    running.add_argument("--parts", type=lambda text: text.split(","), default=list(TIME_LIMITS),
+                         help="of " + ",".join(TIME_LIMITS) + "; all unless given")
+    running.add_argument("--quick", action="store_true", help="fewer cases, and no record")
+    running.add_argument("--out", type=pathlib.Path, default=record.RECORD, help="the record that is written")
+    running.add_argument("--logs", type=pathlib.Path, help="a folder for the output of each part")
+    options = parser.parse_args()
+    if options.command == "pack":
+        return pack(options)
+    if unknown := set(options.parts) - set(TIME_LIMITS):
+        parser.error(f"--parts: there is no {', '.join(sorted(unknown))}, expected some of {', '.join(TIME_LIMITS)}")
+    if not options.bin:
+        options.bin = PACK / "bin" if PACK.exists() else ROOT / "build/release/bin"
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

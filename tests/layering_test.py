@@ -1,0 +1,241 @@
+"""Reads the sources: who includes whom (the arrows of the house style, section 2), where PTX, the environment and heavy
+headers stand, which headers are public.
+
+A rule is a function from a tree, {path: text}, the public headers and the core headers that kernels include, to a list
+of complaints. Each is tried on this repository, and on small trees that break it.
+"""
+
+import re
+import unittest
+
+import support
+
+FOLDERS = ("baracuda", "testing", "tests", "bench", "tools", "examples")
+SUFFIXES = {".h", ".cc", ".cuh", ".def"}
+
+# Part of the tree → the parts that it may include. The keys are what part_of() says.
+ARROWS = {
+    "core": {"core"},
+    "plan": {"plan", "core"},
+    "cpu": {"cpu", "core"},
+    "cuda": {"cuda", "core"},
+    "jit": {"jit", "cuda", "core"},
+    "ops": {"plan", "cpu", "jit", "cuda", "core", "public", "same op"},
+    "checkpoint": {"checkpoint", "core", "public"},
+    "config": {"config", "light core"},
+    "device": {"device", "config", "light core"},
+    "kernel": {"device", "config", "light core", "same op"},
+    "umbrella": {"public"},
+    "capi": {"capi", "public"},
+    "examples": {"public"},
+    "tools": {"tools", "testing", "bench", "public"},
+    "oracle": {"oracle", "testing", "core", "public"},
+}
+ANYTHING = {"testing", "tests", "bench"}
+SAME_OP = {"ops": {"ops", "config"}, "kernel": {"kernel"}}
+FOR_NVRTC = {"config", "device", "kernel"}
+
+HEAVY_STANDARD = {"regex", "filesystem", "iostream", "fstream", "sstream", "iomanip", "future", "random"}
+ONE_FILE = {
+    "oneTBB": r"(oneapi/)?tbb/",
+    "the driver's header": r"cuda\.h$",
+    "NVRTC's header": r"nvrtc\.h$",
+    "fmt/format.h": r"fmt/format\.h$",
+    "RapidCheck": r"rapidcheck",
+    "OpenSSL": r"openssl/",
+}
+
+RAW_STRING = r'R"(?P<mark>\w*)\(.*?\)(?P=mark)"'
+COMMENT = r"//[^\n]*|/\*.*?\*/"
+STRING = r'"(?:\\.|[^"\\\n])*"'
+
+
+def without_comments(text):
+    """Nor raw strings. Other strings stay, but are recognized, because // may stand in one."""
+    return re.sub(f"{RAW_STRING}|{COMMENT}|(?P<string>{STRING})", lambda match: match["string"] or " ", text,
+                  flags=re.DOTALL)
+
+
+def code(text):
+    return re.sub(STRING, '""', without_comments(text))
+
+
+def includes(text):
+    """Names as in #include "name" and #include <name>, two lists."""
+    found = re.findall(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', without_comments(text), re.MULTILINE)
+    return [name for mark, name in found if mark == '"'], [name for mark, name in found if mark == "<"]
+
+
+def part_of(path):
+    folder, *rest = path.split("/")
+    if re.search(r"_oracle\.(h|cc)$", path):
+        return "oracle"
+    if re.search(r"_(test|case)\.(h|cc)$", path):
+        return "testing"
+    if folder != "baracuda":
+        return folder
+    if len(rest) == 1:
+        return "umbrella"
+    if rest[0] == "device":
+        return "device"
+    if path.endswith(".cuh"):
+        return "kernel"
+    if path.endswith("_config.h"):
+        return "config"
+    return rest[0]
+
+
+def op_of(path):
+    return (re.match(r"baracuda/ops/(\w+)/", path) or [None, None])[1]
+
+
+def arrows(tree, public, light):
+    def drawn(path, name):
+        part, target = part_of(path), part_of(name)
+        to = {"light core"} if path in light else ARROWS.get(part, set())
+        return (target in to
+                or "public" in to and name in public
+                or "light core" in to and name in light
+                or "same op" in to and op_of(path) == op_of(name) and target in SAME_OP[part])
+
+    return [f"{path} includes {name}: no arrow from {part_of(path)} to {part_of(name)}"
+            for path, text in tree.items() if part_of(path) not in ANYTHING
+            for name in includes(text)[0] if not drawn(path, name)]
+
+
+def kernels_include_nothing_foreign(tree, public, light):
+    return [f"{path} includes <{name}>, but NVRTC has no such header"
+            for path, text in tree.items() if part_of(path) in FOR_NVRTC or path in light
+            for name in includes(text)[1]]
+
+
+def light_headers(tree, public, light):
+    return [f"{path} includes <{name}>, which costs every file that includes it"
+            for path, text in tree.items() if path in public or re.fullmatch(r"baracuda/core/\w+\.h", path)
+            for name in includes(text)[1] if name in HEAVY_STANDARD or "/" in name]
+
+
+def heavy_headers_in_one_file(tree, public, light):
+    complaints = []
+    for what, pattern in ONE_FILE.items():
+        users = [path for path, text in tree.items() if any(re.match(pattern, name) for name in includes(text)[1])]
+        if len(users) > 1 or any(not path.endswith(".cc") for path in users):
+            complaints.append(f"{what} belongs in one .cc file, not in {', '.join(users)}")
+    return complaints
+
+
+def highway_in_cpu_files(tree, public, light):
+    return [f"{path} includes <{name}>"
+            for path, text in tree.items()
+            if part_of(path) not in ANYTHING | {"cpu"} and not re.search(r"(_cpu\.cc|-inl\.h)$", path)
+            for name in includes(text)[1] if name.startswith("hwy/")]
+
+
+def asm_in_ptx(tree, public, light):
+    return [f"{path} has asm"
+            for path, text in tree.items() if not path.startswith("baracuda/device/ptx/")
+            if re.search(r"\b(asm|__asm__)\b", code(text))]
+
+
+def environment_in_env(tree, public, light):
+    return [f"{path} reads the environment"
+            for path, text in tree.items() if path != "baracuda/core/env.cc" and part_of(path) not in ANYTHING
+            if re.search(r"\b(getenv|secure_getenv|environ)\b", code(text))]
+
+
+def public_headers(tree, public, light):
+    """They are what baracuda.h reaches, and one of every op."""
+    reached, new = set(), {"baracuda/baracuda.h"}
+    while new:
+        reached |= new
+        new = {name for path in new for name in includes(tree.get(path, ""))[0]} - reached
+    ops = {f"baracuda/ops/{op}/{op}.h" for op in map(op_of, tree) if op}
+    return ([f"{path} is public for baracuda.h, not for CMake" for path in sorted(reached - public)]
+            + [f"{path} is public for CMake, but baracuda.h does not include it" for path in sorted(public - reached)]
+            + [f"{path} is not public, but an op's header" for path in sorted(ops - public)])
+
+
+OP = "baracuda/ops/add/add"
+# Rule → trees that it must find fault with. Public are baracuda.h and add.h, and kernels may include element.h.
+BROKEN = {
+    arrows: [
+        {"baracuda/core/view.h": '#include "baracuda/plan/plan.h"'},
+        {"baracuda/cuda/driver.cc": '#include "baracuda/jit/nvrtc.h"'},
+        {"baracuda/cpu/parallel.cc": '#include "baracuda/cuda/driver.h"'},
+        {"baracuda/ops/mul/mul.cc": '#include "baracuda/ops/add/add_config.h"'},
+        {f"{OP}.cc": '#include "testing/op.h"'},
+        {f"{OP}.cc": f'#include "{OP}_oracle.h"'},
+        {f"{OP}.cc": f'#include "{OP}.cuh"'},
+        {f"{OP}.cuh": '#include "baracuda/core/view.h"'},
+        {"baracuda/core/element.h": '#include "baracuda/core/view.h"'},
+        {f"{OP}_oracle.h": f'#include "{OP}_config.h"'},
+        {"baracuda/device/copy/row.cuh": f'#include "{OP}.cuh"'},
+        {"examples/add.cc": '#include "baracuda/core/private.h"'},
+        {"tools/main.cc": '  #  include "baracuda/jit/nvrtc.h"  // for a moment'},
+        {"baracuda/utils/strings.h": '#include "baracuda/core/view.h"'},
+    ],
+    kernels_include_nothing_foreign: [
+        {f"{OP}.cuh": "#include <cuda_fp16.h>"},
+        {f"{OP}_config.h": "#include <cstdint>"},
+        {"baracuda/core/element.h": "#include <string>"},
+    ],
+    light_headers: [{f"{OP}.h": "#include <regex>"}, {"baracuda/core/view.h": "#include <fmt/core.h>"}],
+    heavy_headers_in_one_file: [
+        {"baracuda/cpu/parallel.h": "#include <tbb/parallel_for.h>"},
+        {"baracuda/cuda/a.cc": "#include <cuda.h>", "baracuda/cuda/b.cc": "#include <cuda.h>"},
+    ],
+    highway_in_cpu_files: [{f"{OP}.cc": "#include <hwy/highway.h>"}],
+    asm_in_ptx: [
+        {f"{OP}.cuh": 'void f() { asm volatile("trap;"); }'},
+        {"baracuda/cpu/pause.cc": '/* "quoted */ void f() { __asm__("pause"); }'},
+    ],
+    environment_in_env: [{"baracuda/jit/cache.cc": 'auto dir = std::getenv("HOME");'}],
+    public_headers: [
+        {"baracuda/baracuda.h": ""},
+        {"baracuda/baracuda.h": f'#include "{OP}.h"', f"{OP}.h": '#include "baracuda/plan/args.h"'},
+        {"baracuda/baracuda.h": f'#include "{OP}.h"', "baracuda/ops/mul/mul.cc": ""},
+    ],
+}
+
+# What looks like a fault and is none.
+SOUND = {
+    "baracuda/baracuda.h": f'#include "{OP}.h"',
+    f"{OP}.h": "#include <vector>",
+    f"{OP}.cc": f'#include "{OP}_config.h"  // no asm, no getenv\n#include "baracuda/jit/nvrtc.h"',
+    f"{OP}_cpu.cc": "#include <hwy/highway.h>",
+    f"{OP}_sm90.cuh": f'#include "{OP}.cuh"\n#include "baracuda/core/element.h"',
+    f"{OP}_test.cc": f'#include "{OP}.cuh"\nconst char* text = R"(\n#include <regex>\nasm("x");)", *b = "getenv";',
+    "baracuda/device/ptx/mma.cuh": 'asm("mma");',
+    "baracuda/core/env.cc": 'getenv("HOME");',
+    "baracuda/cpu/parallel.cc": "#include <tbb/parallel_for.h>",
+    "tools/main.cc": f'#include "testing/op.h"\n#include "{OP}.h"',
+}
+
+
+class Layering(unittest.TestCase):
+    maxDiff = None
+
+
+def add_tests(rule):
+    def holds(self):
+        tree = {str(path.relative_to(support.ROOT)): path.read_text()
+                for folder in FOLDERS for path in sorted((support.ROOT / folder).rglob("*"))
+                if path.suffix in SUFFIXES}
+        info = support.build_info()
+        self.assertEqual([], rule(tree, set(info["public_headers"]), set(info["kernel_core_headers"])))
+
+    def can_fail(self):
+        public, light = {"baracuda/baracuda.h", f"{OP}.h"}, {"baracuda/core/element.h"}
+        self.assertEqual([], rule(SOUND, public, light))
+        for tree in BROKEN[rule]:
+            self.assertNotEqual([], rule(tree, public, light), tree)
+
+    setattr(Layering, f"test_{rule.__name__}", holds)
+    setattr(Layering, f"test_{rule.__name__}_can_fail", can_fail)
+
+
+for rule in BROKEN:
+    add_tests(rule)
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,15 @@
+"""What a Python test knows of the build that it tests."""
+
+import json
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / os.environ.get("BARACUDA_TEST_BUILD", "build/release")
+DEVICE = os.environ.get("BARACUDA_TEST_DEVICE")  # "cpu", "cuda", or None for those present
+TOOL = BUILD / "bin" / "baracuda"
+
+
+def build_info():
+    """compiler, public_headers, kernel_core_headers, examples: written by CMakeLists.txt."""
+    return json.loads((BUILD / "tests.json").read_text())

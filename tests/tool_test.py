@@ -1,0 +1,214 @@
+"""The tool's commands: output, exit status, bad input. BARACUDA_TEST_BUILD says whose."""
+
+import json
+import re
+import subprocess
+import unittest
+
+import support
+
+OPS = ("kv_cache_append", "write_slice")
+SUCCESS, FAILURE, BAD_INPUT = 0, 1, 2
+
+
+def tool(*arguments):
+    return subprocess.run([support.TOOL, *arguments], capture_output=True, text=True, timeout=250)
+
+
+class Tool(unittest.TestCase):
+    maxDiff = None
+
+    def succeed(self, *arguments):
+        result = tool(*arguments)
+        self.assertEqual((SUCCESS, ""), (result.returncode, result.stderr), result.stdout)
+        return result.stdout
+
+    def read_json(self, *arguments):
+        return json.loads(self.succeed(*arguments, "--json"))
+
+    def refuse(self, status, *arguments, words=()):
+        """One line on stderr, nothing on stdout."""
+        result = tool(*arguments)
+        self.assertEqual((status, ""), (result.returncode, result.stdout), result.stderr)
+        self.assertTrue(result.stderr.startswith("baracuda: error: "), result.stderr)
+        self.assertEqual(1, result.stderr.count("\n"), result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def has_gpu(self):
+        return bool(self.read_json("info")["gpus"])
+
+
+class CommandLine(Tool):
+    def test_version(self):
+        self.assertRegex(self.succeed("--version"), r"^baracuda \d+\.\d+\.\d+\n$")
+
+    def test_help_names_every_command(self):
+        for command in ("info", "plans", "explain", "verify", "keys", "compile"):
+            self.assertIn(command, self.succeed("--help"))
+            self.assertIn("--json", self.succeed(command, "--help"))
+
+    def test_bad_usage(self):
+        for arguments in ((), ("nothing",), ("info", "--color"), ("explain",), ("plans", "--json", "--markdown"),
+                          ("keys",), ("verify", "--seed", "x"), ("verify", "--seed"),
+                          ("explain", "x", "--arch", "sm90a", "--device", "cpu"), ("verify", "--quick", "--case", "write_slice")):
+            self.refuse(BAD_INPUT, *arguments)
+
+
+class Info(Tool):
+    def test_json(self):
+        info = self.read_json("info")
+        self.assertEqual(self.succeed("--version"), f"baracuda {info['version']}\n")
+        self.assertEqual("scalar", info["cpu"]["targets"][0])
+        self.assertGreater(info["cpu"]["threads"], 0)
+        self.assertEqual(["libcuda", "libnvrtc"], [library["name"] for library in info["libraries"]])
+        for library in info["libraries"]:
+            self.assertEqual(library["found"], bool(library["path"] and library["version"]))
+            self.assertNotEqual(library["found"], bool(library["problem"]))
+        self.assertIn("BARACUDA_VERBOSE", [variable["name"] for variable in info["environment"]])
+        expected = "cuda:0" if info["gpus"] and info["libraries"][1]["found"] else "cpu"
+        self.assertEqual(expected, info["default_device"])
+
+    def test_text_says_the_same(self):
+        text, info = self.succeed("info"), self.read_json("info")
+        for word in (info["version"], info["cpu"]["name"], info["default_device"],
+                     *(gpu["name"] for gpu in info["gpus"]), *(variable["name"] for variable in info["environment"])):
+            self.assertIn(word, text)
+
+
+class Plans(Tool):
+    def test_json(self):
+        plans = self.read_json("plans")
+        self.assertEqual(set(OPS), {plan["op"] for plan in plans})
+        self.assertEqual(len(plans), len({plan["sku"] for plan in plans}))
+        for plan in plans:
+            self.assertEqual(plan["op"], plan["sku"].split("/")[0])
+            self.assertEqual(7, len(plan["sku"].split("/")), plan["sku"])
+            self.assertTrue(plan["summary"])
+            self.assertTrue(plan["devices"] and set(plan["devices"]) <= {"cpu", "sm80", "sm89", "sm90a"}, plan)
+        for op in OPS:
+            self.assertEqual({"cpu", "sm80", "sm89", "sm90a"},
+                             {device for plan in plans if plan["op"] == op for device in plan["devices"]})
+
+    def test_the_tables_stand_for_every_sku(self):
+        plans = self.read_json("plans")
+        rows = [[cell.strip() for cell in line.strip("|").split("|")]
+                for line in self.succeed("plans", "--markdown").splitlines()[2:]]
+        for plan in plans:
+            for device in plan["devices"]:
+                shown = [row for row in rows if row[0] == plan["op"] and self.matches(row[1].strip("`"), plan["sku"])
+                         and plan["element"] in row[2].split(", ") and device in row[3].split(", ")]
+                self.assertEqual(1, len(shown), plan)
+        for op in OPS:
+            self.assertIn(op, self.succeed("plans"))
+
+    @staticmethod
+    def matches(pattern, sku):
+        return re.fullmatch(re.escape(pattern).replace(r"\*", "[^/:]*"), sku)
+
+    def test_readme_shows_the_table(self):
+        readme = (support.ROOT / "README.md").read_text()
+        shown = re.search(r"<!-- plans -->\n(.*?)<!-- /plans -->", readme, re.DOTALL)
+        self.assertTrue(shown, "README.md has no <!-- plans --> … <!-- /plans -->")
+        self.assertEqual(self.succeed("plans", "--markdown"), shown[1].strip("\n") + "\n")
+
+
+class Explain(Tool):
+    CASE = ("write_slice", "element=f32", "dest=4x1024", "start=1x0", "end=3x1024")
+
+    def test_every_arch_without_its_device(self):
+        for arch in ("cpu", "sm80", "sm89", "sm90a"):
+            explanation = self.read_json("explain", *self.CASE, "--arch", arch)
+            self.assertEqual(arch, explanation["arch"])
+            self.assertEqual(arch, explanation["sku"].split("/")[5])
+            self.assertIn(True, [candidate["accepted"] for candidate in explanation["candidates"]])
+            for candidate in explanation["candidates"]:
+                self.assertNotEqual(candidate["accepted"], bool(candidate["reason"]), candidate)
+            self.assertEqual(0, explanation["workspace_bytes"])
+            self.assertEqual(2 * 4 * 2 * 1024, explanation["bytes"])
+            self.assertGreater(explanation["seconds"], 0)
+            self.assertIn(explanation["sku"], self.succeed("explain", *self.CASE, "--arch", arch))
+
+    def test_a_case_in_one_word(self):
+        self.assertEqual(self.succeed("explain", *self.CASE, "--device", "cpu"),
+                         self.succeed("explain", " ".join(self.CASE), "--device", "cpu"))
+
+    def test_bad_input(self):
+        for words, arguments in ((("no_such_op", *OPS), ("no_such_op", "a=1")),
+                                 (("no_such_field", "expected one of"), ("write_slice", "no_such_field=1")),
+                                 (("element", "f33", "bf16"), ("write_slice", "element=f33")),
+                                 (("twice",), ("write_slice", "element=f32", "element=f32")),
+                                 (("start",), (*self.CASE[:3], "start=3x0", "end=1x1024")),
+                                 (("sm70", "sm80"), (*self.CASE, "--arch", "sm70")),
+                                 (("tpu",), (*self.CASE, "--device", "tpu"))):
+            self.refuse(BAD_INPUT, "explain", *arguments, words=words)
+
+
+class Verify(Tool):
+    LAST = r"(?:^|\n)(\d+) passed, (\d+) failed\n\Z"
+
+    def test_quick(self):
+        output = self.succeed("verify", "--quick", "--device", "cpu")
+        passed, failed = map(int, re.search(self.LAST, output).groups())
+        self.assertEqual(0, failed)
+        counts = [int(n) for n in re.findall(r"^\w+ +cpu +(\d+) passed, 0 failed$", output, re.MULTILINE)]
+        self.assertEqual((len(OPS), passed), (len(counts), sum(counts)))
+
+    def test_json_counts_the_same(self):
+        report = self.read_json("verify", "--quick", "--device", "cpu", "write_slice")
+        self.assertEqual(["write_slice"], [entry["op"] for entry in report["ops"]])
+        self.assertEqual(report["passed"], report["ops"][0]["passed"])
+        self.assertEqual(0, report["failed"])
+
+    def test_seeds_are_fixed(self):
+        first, second = (self.succeed("verify", "--quick", "--device", "cpu", "--seed", "3") for _ in range(2))
+        self.assertEqual(first, second)
+
+    def test_one_case(self):
+        output = self.succeed("verify", "--device", "cpu", "--case", " ".join(Explain.CASE))
+        self.assertRegex(output, self.LAST)
+        self.assertTrue(output.endswith("\n1 passed, 0 failed\n"), output)
+
+    def test_bad_input(self):
+        self.refuse(BAD_INPUT, "verify", "no_such_op", words=OPS)
+        self.refuse(BAD_INPUT, "verify", "--device", "cpu", "--case", "no_such_op a=1", words=OPS)
+        self.refuse(BAD_INPUT, "verify", "--device", "cpu", "--case", "write_slice element=f33", words=("element", "f33"))
+        self.refuse(BAD_INPUT, "verify", "--device", "gpu", words=("gpu", "cuda"))
+
+    def test_cuda_is_not_passed_over_where_it_is_absent(self):
+        if not self.has_gpu():
+            self.refuse(FAILURE, "verify", "--quick", "--device", "cuda")
+
+
+class Kernels(Tool):
+    def test_keys(self):
+        keys = self.read_json("keys", "--nvrtc", "13.0")
+        self.assertEqual(set(OPS), set(keys["ops"]))
+        for op in OPS:
+            self.assertEqual(["sm80", "sm89", "sm90a"], list(keys["ops"][op]))
+            for kernels in keys["ops"][op].values():
+                self.assertEqual(len(kernels), len({kernel["key"] for kernel in kernels}))
+                for kernel in kernels:
+                    self.assertRegex(kernel["key"], "^[0-9a-f]{64}$")
+
+    def test_keys_bad_input(self):
+        for version in ("13", "13.", ".0", "13.0.1", "x"):
+            self.refuse(BAD_INPUT, "keys", "--nvrtc", version, words=("13.0",))
+        self.refuse(BAD_INPUT, "keys", "--nvrtc", "13.0", "--arch", "cpu", words=("sm80",))
+        self.refuse(BAD_INPUT, "keys", "--nvrtc", "13.0", "no_such_op", words=OPS)
+
+    def test_compile(self):
+        arguments = ("compile", "--arch", "sm90a", "kv_cache_append")
+        if not self.read_json("info")["libraries"][1]["found"]:
+            self.refuse(FAILURE, *arguments)
+            self.skipTest("no NVRTC")
+        kernels = self.read_json(*arguments)
+        self.assertEqual({"kv_cache_append"}, {kernel["op"] for kernel in kernels})
+        for kernel in kernels:
+            self.assertEqual(("", 0), (kernel["problem"], kernel["spill_bytes"]), kernel)
+            self.assertGreater(kernel["registers"], 0)
+        self.assertTrue(self.succeed(*arguments).endswith(f"\n{len(kernels)} kernels compiled, 0 failed\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,90 @@
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "testing/kernels.h"
+#include "tools/commands.h"
+
+namespace baracuda::tools {
+namespace {
+
+using json = nlohmann::ordered_json;
+using testing::OpKernel;
+
+Result<std::vector<OpKernel>> select_kernels(const KernelsOptions& options) {
+  Result<std::vector<const testing::Op*>> ops = find_ops(options.ops);
+  if (!ops) return ops.error();
+  std::vector<Arch> archs;
+  for (const std::string& name : options.archs) {
+    const std::optional<Arch> arch = parse_arch(name);
+    if (!arch || *arch == Arch::Cpu)
+      return Error::invalid_problem(fmt::format("--arch is \"{}\", expected one of sm80, sm89, sm90a", name));
+    archs.push_back(*arch);
+  }
+  if (archs.empty()) archs.assign(std::begin(kCudaArchs), std::end(kCudaArchs));
+  return testing::kernels_of(*ops, archs);
+}
+
+}  // namespace
+
+int keys(const KernelsOptions& options) {
+  const Result<std::vector<OpKernel>> kernels = select_kernels(options);
+  if (!kernels) return fail(kernels.error());
+  json ops = json::object();
+  std::vector<std::vector<std::string>> rows;
+  for (const OpKernel& kernel : *kernels) {
+    const Result<std::string> key = testing::key_of(kernel, options.nvrtc_version);
+    if (!key) return fail(key.error());
+    const std::string op(kernel.op->name()), arch(name_of(kernel.device_arch));
+    ops[op][arch].push_back({{"kernel", kernel.spec.name}, {"target", kernel.spec.target.name()}, {"key", *key}});
+    rows.push_back({arch, kernel.spec.name, kernel.spec.target.name(), *key});
+  }
+  if (options.json) {
+    fmt::print("{}\n", json{{"nvrtc", options.nvrtc_version}, {"ops", ops}}.dump(2));
+  } else {
+    print_table(rows);
+  }
+  return kSuccess;
+}
+
+int compile(const KernelsOptions& options) {
+  const Result<std::vector<OpKernel>> kernels = select_kernels(options);
+  if (!kernels) return fail(kernels.error());
+  const auto compiled = testing::compile_kernels(*kernels);
+  if (!compiled) return fail(compiled.error());
+
+  json list = json::array();
+  std::vector<std::vector<std::string>> rows = {{"kernel", "target", "registers", "shared", "stack", "spills", "ms"}};
+  std::string problems;
+  std::size_t num_failed = 0;
+  for (std::size_t i = 0; i < kernels->size(); ++i) {
+    const OpKernel& kernel = (*kernels)[i];
+    const testing::CompiledOpKernel& result = (*compiled)[i];
+    const jit::KernelResources& resources = result.resources;
+    const int spill_bytes = resources.spill_store_bytes + resources.spill_load_bytes;
+    list.push_back({{"op", kernel.op->name()},
+                    {"kernel", kernel.spec.name},
+                    {"target", kernel.spec.target.name()},
+                    {"registers", resources.registers},
+                    {"static_shared_bytes", resources.static_shared_bytes},
+                    {"stack_bytes", resources.stack_bytes},
+                    {"spill_bytes", spill_bytes},
+                    {"seconds", result.seconds},
+                    {"problem", result.problem}});
+    rows.push_back({kernel.spec.name, kernel.spec.target.name(), std::to_string(resources.registers),
+                    std::to_string(resources.static_shared_bytes), std::to_string(resources.stack_bytes),
+                    std::to_string(spill_bytes), fmt::format("{:.0f}", result.seconds * 1e3)});
+    if (result.problem.empty()) continue;
+    ++num_failed;
+    problems += fmt::format("FAILED {} for {}: {}\n", kernel.spec.name, kernel.spec.target.name(), result.problem);
+  }
+  if (options.json) {
+    fmt::print("{}\n", list.dump(2));
+  } else {
+    print_table(rows);
+    fmt::print("{}{} kernels compiled, {} failed\n", problems, kernels->size() - num_failed, num_failed);
+  }
+  return num_failed == 0 ? kSuccess : kFailure;
+}
+
+}  // namespace baracuda::tools

@@ -1,0 +1,73 @@
+// The command line. What the commands do is in their files.
+
+#include <CLI/CLI.hpp>
+
+#include "baracuda/core/version.h"
+#include "tools/commands.h"
+
+using namespace baracuda::tools;
+
+int main(int argc, char** argv) {
+  CLI::App app("Shows what the library holds and does on this machine, and checks it.", "baracuda");
+  app.set_version_flag("--version", "baracuda " + std::string(baracuda::version()));
+  app.require_subcommand(1);
+
+  InfoOptions info_options;
+  CLI::App* info_command = app.add_subcommand("info", "This machine: CPU, GPUs, libraries, environment");
+  info_command->add_flag("--json", info_options.json);
+
+  PlansOptions plans_options;
+  CLI::App* plans_command = app.add_subcommand("plans", "The ops, their kernels and the devices that run them");
+  plans_command->add_flag("--markdown", plans_options.markdown, "As the README shows it")
+      ->excludes(plans_command->add_flag("--json", plans_options.json));
+
+  ExplainOptions explain_options;
+  CLI::App* explain_command = app.add_subcommand("explain", "Which kernel serves a case, and why no other");
+  explain_command->add_option("case", explain_options.words, "OP FIELD=VALUE …")->required();
+  explain_command->add_option("--device", explain_options.device, "cpu, cuda or cuda:N")
+      ->excludes(explain_command->add_option(
+          "--arch", explain_options.arch, "cpu, sm80, sm89 or sm90a: a typical device of that class, present or not"));
+  explain_command->add_flag("--json", explain_options.json);
+
+  VerifyCommandOptions verify_options;
+  CLI::App* verify_command = app.add_subcommand("verify", "Compares random cases with a slow reference");
+  CLI::Option* verify_ops = verify_command->add_option("op", verify_options.ops, "These alone");
+  verify_command->add_option("--device", verify_options.device, "cpu, cuda or cuda:N");
+  CLI::Option* quick = verify_command->add_flag("--quick", verify_options.quick, "A few seconds' worth");
+  verify_command->add_option("--seed", verify_options.seed, "Of the random cases")->capture_default_str();
+  verify_command->add_option("--case", verify_options.case_text, "One case, as a failure prints it")
+      ->excludes(verify_ops)
+      ->excludes(quick);
+  verify_command->add_flag("--json", verify_options.json);
+
+  KernelsOptions keys_options;
+  CLI::App* keys_command = app.add_subcommand("keys", "The cache key of each CUDA kernel; needs no compiler");
+  keys_command->add_option("op", keys_options.ops, "These alone");
+  keys_command->add_option("--nvrtc", keys_options.nvrtc_version, "The compiler's version, as in 13.0")->required();
+  keys_command->add_option("--arch", keys_options.archs, "Of sm80, sm89, sm90a; all unless given")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  keys_command->add_flag("--json", keys_options.json);
+
+  KernelsOptions compile_options;
+  CLI::App* compile_command = app.add_subcommand(
+      "compile", "Compiles each CUDA kernel; fails on an error, spilled registers or a C75xx warning");
+  compile_command->add_option("op", compile_options.ops, "These alone");
+  compile_command->add_option("--arch", compile_options.archs, "Of sm80, sm89, sm90a; all unless given")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  compile_command->add_flag("--json", compile_options.json);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return fail(error.what(), kBadInput);
+  }
+  if (*info_command) return info(info_options);
+  if (*plans_command) return plans(plans_options);
+  if (*explain_command) return explain(explain_options);
+  if (*verify_command) return verify(verify_options);
+  if (*keys_command) return keys(keys_options);
+  return compile(compile_options);
+}

@@ -1,0 +1,132 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "testing/machine.h"
+#include "tools/commands.h"
+
+namespace baracuda::tools {
+namespace {
+
+constexpr Arch kArchs[] = {Arch::Cpu, Arch::Sm80, Arch::Sm89, Arch::Sm90a};
+
+/// A sku and the classes of device that it is picked on.
+struct SkuRow {
+  const testing::Op* op;
+  KernelSku sku;
+  std::vector<std::string> devices;
+};
+
+std::vector<SkuRow> all_skus() {
+  std::vector<SkuRow> rows;
+  for (const testing::Op* op : testing::ops()) {
+    for (Arch arch : kArchs) {
+      for (const KernelSku& sku : op->skus(testing::typical_device(arch))) {
+        auto same = [&](const SkuRow& row) { return row.op == op && row.sku == sku; };
+        auto row = std::find_if(rows.begin(), rows.end(), same);
+        if (row == rows.end()) row = rows.insert(rows.end(), {op, sku, {}});
+        row->devices.emplace_back(name_of(arch));
+      }
+    }
+  }
+  return rows;
+}
+
+/// Skus that differ in element and arch alone.
+struct SkuGroup {
+  const testing::Op* op;
+  std::string pattern;  // the sku's string with * for both
+  std::vector<std::string> elements, devices;
+};
+
+void add_new(std::vector<std::string>& words, const std::string& word) {
+  if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
+}
+
+std::string pattern_of(const KernelSku& sku) {
+  std::vector<std::string> parts;
+  std::string text = sku.to_string();
+  for (std::size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
+    end = std::min(text.find('/', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+  }
+  // op/element[:aux][->output]/layout/epilogue/variant/arch/backend
+  parts[1].replace(0, std::string_view(name_of(sku.element)).size(), "*");
+  parts[5] = "*";
+  return join(parts, "/");
+}
+
+/// Devices with the same elements of a pattern share a row.
+std::vector<SkuGroup> grouped(const std::vector<SkuRow>& skus) {
+  std::vector<SkuGroup> per_device;
+  for (const SkuRow& row : skus) {
+    const std::string pattern = pattern_of(row.sku);
+    for (const std::string& device : row.devices) {
+      auto same = [&](const SkuGroup& g) { return g.pattern == pattern && g.devices.front() == device; };
+      auto group = std::find_if(per_device.begin(), per_device.end(), same);
+      if (group == per_device.end()) group = per_device.insert(per_device.end(), {row.op, pattern, {}, {device}});
+      add_new(group->elements, name_of(row.sku.element));
+    }
+  }
+  std::vector<SkuGroup> groups;
+  for (const SkuGroup& one : per_device) {
+    auto same = [&](const SkuGroup& g) { return g.pattern == one.pattern && g.elements == one.elements; };
+    auto group = std::find_if(groups.begin(), groups.end(), same);
+    if (group == groups.end()) {
+      groups.push_back(one);
+    } else {
+      group->devices.push_back(one.devices.front());
+    }
+  }
+  // The devices of a pattern stand together.
+  std::stable_sort(groups.begin(), groups.end(), [](const SkuGroup& a, const SkuGroup& b) {
+    return std::pair(a.op->name(), a.pattern) < std::pair(b.op->name(), b.pattern);
+  });
+  return groups;
+}
+
+void print_json(const std::vector<SkuRow>& skus) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const SkuRow& row : skus)
+    list.push_back({{"op", row.op->name()},
+                    {"summary", row.op->summary()},
+                    {"sku", row.sku.to_string()},
+                    {"devices", row.devices},
+                    {"element", name_of(row.sku.element)},
+                    {"variant", row.sku.variant},
+                    {"guarantee", row.sku.guarantee.to_string()}});
+  fmt::print("{}\n", list.dump(2));
+}
+
+void print_markdown(const std::vector<SkuGroup>& groups) {
+  fmt::print("| op | sku | elements | devices |\n|---|---|---|---|\n");
+  for (const SkuGroup& group : groups)
+    fmt::print("| {} | `{}` | {} | {} |\n", group.op->name(), group.pattern, join(group.elements, ", "),
+               join(group.devices, ", "));
+}
+
+void print_text(const std::vector<SkuGroup>& groups) {
+  for (const testing::Op* op : testing::ops()) fmt::print("{}: {}\n", op->name(), op->summary());
+  fmt::print("\n");
+  std::vector<std::vector<std::string>> rows = {{"op", "sku", "devices", "elements"}};
+  for (const SkuGroup& group : groups)
+    rows.push_back({std::string(group.op->name()), group.pattern, join(group.devices, " "), join(group.elements, " ")});
+  print_table(rows);
+}
+
+}  // namespace
+
+int plans(const PlansOptions& options) {
+  const std::vector<SkuRow> skus = all_skus();
+  if (options.json) {
+    print_json(skus);
+  } else if (options.markdown) {
+    print_markdown(grouped(skus));
+  } else {
+    print_text(grouped(skus));
+  }
+  return kSuccess;
+}
+
+}  // namespace baracuda::tools
