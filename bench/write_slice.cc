@@ -34,7 +34,9 @@ T must(Result<T> result) {
   fmt::print(stderr, "bench: {}\n", result.error().to_string());
   std::exit(1);
 }
-void must(Result<void> result) { must(std::move(result).transform([] { return 0; })); }
+void must(Result<void> result) {
+  must(std::move(result).transform([] { return 0; }));
+}
 
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
@@ -62,7 +64,8 @@ Buffer random_buffer(const Stream& stream, std::int64_t bytes) {
   std::vector<std::byte> host(static_cast<std::size_t>(std::min<std::int64_t>(bytes, 64 << 20)));
   testing::Random(1).fill_bytes(host);
   for (std::int64_t at = 0; at < bytes; at += static_cast<std::int64_t>(host.size()))
-    must(buffer.copy_from_host(stream, host.data(), std::min<std::int64_t>(static_cast<std::int64_t>(host.size()), bytes - at), at));
+    must(buffer.copy_from_host(stream, host.data(),
+                               std::min<std::int64_t>(static_cast<std::int64_t>(host.size()), bytes - at), at));
   must(stream.synchronize());
   return buffer;
 }
@@ -76,8 +79,12 @@ struct Problem {
     for (int axis = 0; axis < extents.rank(); ++axis) extents[axis] -= descriptor.start[axis];
     return extents;
   }
-  std::int64_t window_bytes() const { return static_cast<std::int64_t>(contiguous_bytes(descriptor.element, extents())); }
-  std::int64_t dest_bytes() const { return static_cast<std::int64_t>(contiguous_bytes(descriptor.element, descriptor.dest_shape)); }
+  std::int64_t window_bytes() const {
+    return static_cast<std::int64_t>(contiguous_bytes(descriptor.element, extents()));
+  }
+  std::int64_t dest_bytes() const {
+    return static_cast<std::int64_t>(contiguous_bytes(descriptor.element, descriptor.dest_shape));
+  }
 };
 
 WriteSliceArgs make_args(const Problem& problem, const Buffer& dest, const Buffer& source) {
@@ -89,7 +96,8 @@ WriteSliceArgs make_args(const Problem& problem, const Buffer& dest, const Buffe
 
 Json measure_cpu() {
   Json rows = Json::array();
-  for (std::int64_t bytes : {std::int64_t{4} << 10, std::int64_t{256} << 10, std::int64_t{4} << 20, std::int64_t{256} << 20}) {
+  for (std::int64_t bytes :
+       {std::int64_t{4} << 10, std::int64_t{256} << 10, std::int64_t{4} << 20, std::int64_t{256} << 20}) {
     const Problem problem{"contiguous", {Element::U8, {bytes + 4096}, {64}, {64 + bytes}, false}};
     const Stream one = Stream::cpu(1), all = Stream::cpu();
     const Buffer dest = random_buffer(one, problem.dest_bytes()), source = random_buffer(one, bytes);
@@ -97,13 +105,21 @@ Json measure_cpu() {
     const WriteSliceArgs args = make_args(problem, dest, source);
     const int repeats = static_cast<int>(std::max<std::int64_t>(1, (16 << 20) / bytes));
     const auto repeat = [&](const auto& body) {
-      return [&, body] { return seconds_of([&] { for (int i = 0; i < repeats; ++i) body(); }) / repeats; };
+      return [&, body] {
+        return seconds_of([&] {
+                 for (int i = 0; i < repeats; ++i) body();
+               }) /
+               repeats;
+      };
     };
     const auto times = interleaved(21, {
-        repeat([&] { std::memcpy(static_cast<char*>(dest.data()) + 64, source.data(), static_cast<std::size_t>(bytes)); }),
-        repeat([&] { must(plan.run(one, Workspace::none(), args)); }),
-        repeat([&] { must(plan.run(all, Workspace::none(), args)); }),
-    });
+                                           repeat([&] {
+                                             std::memcpy(static_cast<char*>(dest.data()) + 64, source.data(),
+                                                         static_cast<std::size_t>(bytes));
+                                           }),
+                                           repeat([&] { must(plan.run(one, Workspace::none(), args)); }),
+                                           repeat([&] { must(plan.run(all, Workspace::none(), args)); }),
+                                       });
     rows.push_back({{"bytes", bytes},
                     {"memcpy_us", times[0] * 1e6},
                     {"one_thread_us", times[1] * 1e6},
@@ -119,7 +135,9 @@ Json measure_cpu() {
 /// Host seconds a call, over a batch that the queue holds.
 double enqueue_seconds(const Stream& stream, const std::function<void()>& body) {
   constexpr int kBatch = 200;
-  const double seconds = seconds_of([&] { for (int i = 0; i < kBatch; ++i) body(); });
+  const double seconds = seconds_of([&] {
+    for (int i = 0; i < kBatch; ++i) body();
+  });
   must(stream.synchronize());
   return seconds / kBatch;
 }
@@ -139,25 +157,29 @@ Json measure_host_cost(const Stream& stream) {
     std::function<void()> bare;
     if (problem.name == chunk.name) {
       bare = [&] {
-        const auto to = reinterpret_cast<cuda::CUdeviceptr>(dest.data()), from = reinterpret_cast<cuda::CUdeviceptr>(source.data());
+        const auto to = reinterpret_cast<cuda::CUdeviceptr>(dest.data()),
+                   from = reinterpret_cast<cuda::CUdeviceptr>(source.data());
         if (api.cuMemcpyDtoDAsync_v2(to, from, 256, handle) != 0) std::exit(1);
       };
     } else {
       // The plan's own kernel with nothing to do: the host's share of a launch does not depend on the work.
-      const WriteSliceConfig config{.variant = problem.name == "rows" ? WriteSliceVariant::Rows : WriteSliceVariant::Generic,
-                                    .element_bytes = 4,
-                                    .wide_index = false,
-                                    .device_starts = false};
+      const WriteSliceConfig config{
+          .variant = problem.name == "rows" ? WriteSliceVariant::Rows : WriteSliceVariant::Generic,
+          .element_bytes = 4,
+          .wide_index = false,
+          .device_starts = false};
       const auto kernel = must(jit::load_kernel(write_slice_kernel(config, plan.sku().target), stream));
       bare = [&api, handle, kernel, params = WriteSliceParams{}]() mutable {
         void* arguments[] = {&params};
-        if (api.cuLaunchKernel(kernel->function(), 8, 1, 1, 256, 1, 1, 0, handle, arguments, nullptr) != 0) std::exit(1);
+        if (api.cuLaunchKernel(kernel->function(), 8, 1, 1, 256, 1, 1, 0, handle, arguments, nullptr) != 0)
+          std::exit(1);
       };
     }
     const auto run = [&] { must(plan.run(stream, Workspace::none(), args)); };
     const auto check = [&] { must(plan.can_implement(args)); };
-    const auto times = interleaved(101, {[&] { return enqueue_seconds(stream, bare); }, [&] { return enqueue_seconds(stream, run); },
-                                         [&] { return enqueue_seconds(stream, check); }});
+    const auto times =
+        interleaved(101, {[&] { return enqueue_seconds(stream, bare); }, [&] { return enqueue_seconds(stream, run); },
+                          [&] { return enqueue_seconds(stream, check); }});
     rows.push_back({{"variant", std::string(must(plan.sku(args)).variant)},
                     {"bare_us", times[0] * 1e6},
                     {"run_us", times[1] * 1e6},
@@ -207,11 +229,13 @@ Json measure_bandwidth(const Stream& stream) {
       for (int i = 0; i < pairs; ++i)
         if (api.cuMemcpyDtoDAsync_v2(reinterpret_cast<cuda::CUdeviceptr>(dest[i].data()),
                                      reinterpret_cast<cuda::CUdeviceptr>(source[i].data()),
-                                     static_cast<std::size_t>(problem.window_bytes()), StreamAccess::handle(stream)) != 0)
+                                     static_cast<std::size_t>(problem.window_bytes()),
+                                     StreamAccess::handle(stream)) != 0)
           return Error::backend(0, "cuMemcpyDtoDAsync failed");
       return {};
     }));
-    const auto times = interleaved(15, {[&] { return replay_seconds(stream, copies, pairs); }, [&] { return replay_seconds(stream, ours, pairs); }});
+    const auto times = interleaved(15, {[&] { return replay_seconds(stream, copies, pairs); },
+                                        [&] { return replay_seconds(stream, ours, pairs); }});
     const double bytes = 2.0 * static_cast<double>(problem.window_bytes());
     rows.push_back({{"problem", problem.name},
                     {"sku", plan.sku().to_string()},

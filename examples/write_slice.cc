@@ -9,8 +9,7 @@ using namespace baracuda;
 int main() {
   const Stream stream = Stream::cpu();  // or Stream::cuda(), with views of device memory
 
-  const WriteSliceDescriptor descriptor{
-      .element = Element::F32, .dest_shape = {4, 6}, .start = {1, 2}, .end = {3, 6}};
+  const WriteSliceDescriptor descriptor{.element = Element::F32, .dest_shape = {4, 6}, .start = {1, 2}, .end = {3, 6}};
   const Result<WriteSlicePlan> plan = WriteSlicePlan::select(stream, descriptor);
   if (!plan) {
     std::fprintf(stderr, "%s\n", plan.error().to_string().c_str());

@@ -17,7 +17,7 @@ namespace baracuda::testing {
 /// Where and how `verify` runs.
 struct VerifyOptions {
   Device device;
-  bool quick = false;     ///< a few seconds' worth of cases instead of the full set
+  bool quick = false;  ///< a few seconds' worth of cases instead of the full set
   std::uint64_t seed = 1;
 };
 

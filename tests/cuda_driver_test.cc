@@ -60,13 +60,13 @@ DriverApi fake_driver() {
 
 void set_capability(int major, int minor) {
   fake.attributes = {
-      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,          major    },
-      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,          minor    },
-      {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,              132      },
-      {CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE,                     50 << 20 },
+      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, major},
+      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, minor},
+      {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 132},
+      {CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, 50 << 20},
       {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 227 << 10},
-      {CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE,                 1'000'000},
-      {CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH,           4096     },
+      {CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 1'000'000},
+      {CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 4096},
   };
 }
 
@@ -125,16 +125,8 @@ TEST(CudaDriver, AnswersTheSameFromManyThreads) {
 }
 
 TEST(CudaDevice, ArchClassFollowsTheCapability) {
-  const std::pair<int, Arch> expected[] = {
-      {80,  Arch::Sm80 },
-      {86,  Arch::Sm80 },
-      {87,  Arch::Sm80 },
-      {89,  Arch::Sm89 },
-      {90,  Arch::Sm90a},
-      {100, Arch::Sm89 },
-      {103, Arch::Sm89 },
-      {120, Arch::Sm89 }
-  };
+  const std::pair<int, Arch> expected[] = {{80, Arch::Sm80},  {86, Arch::Sm80},  {87, Arch::Sm80},  {89, Arch::Sm89},
+                                           {90, Arch::Sm90a}, {100, Arch::Sm89}, {103, Arch::Sm89}, {120, Arch::Sm89}};
   for (const auto& [sm, arch] : expected) EXPECT_EQ(*arch_of_capability(sm), arch) << sm;
   for (const int sm : {60, 70, 75}) EXPECT_EQ(arch_of_capability(sm).error().kind, ErrorKind::Unsupported) << sm;
 }

@@ -120,13 +120,8 @@ TEST_P(Streams, CopiesOutOfBoundsAreRefusedAndWriteNothing) {
   struct Case {
     std::int64_t bytes, offset, needed;
   };
-  for (const auto& [bytes, offset, needed] : {
-           Case{65,   0,    65  },
-           Case{1,    64,   65  },
-           Case{64,   1,    65  },
-           Case{kMax, 1,    kMax},
-           Case{1,    kMax, kMax}
-  }) {
+  for (const auto& [bytes, offset, needed] :
+       {Case{65, 0, 65}, Case{1, 64, 65}, Case{64, 1, 65}, Case{kMax, 1, kMax}, Case{1, kMax, kMax}}) {
     for (const auto& done : {buffer->copy_from_host(stream, host.data(), bytes, offset),
                              buffer->copy_to_host(stream, host.data(), bytes, offset)}) {
       ASSERT_FALSE(done) << bytes << " at " << offset;

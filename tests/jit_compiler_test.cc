@@ -83,8 +83,8 @@ class Compile : public ::testing::Test {
   }
 
   std::vector<EmbeddedSource> sources = {
-      {"a/scale.h",   "#pragma once\n#include \"a/element.h\"\nfloat scale(float x) { return kFactor * x; }\n"},
-      {"a/element.h", "#pragma once\nconstexpr float kFactor = 3;\n"                                          },
+      {"a/scale.h", "#pragma once\n#include \"a/element.h\"\nfloat scale(float x) { return kFactor * x; }\n"},
+      {"a/element.h", "#pragma once\nconstexpr float kFactor = 3;\n"},
   };
 };
 

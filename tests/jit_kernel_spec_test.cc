@@ -16,8 +16,8 @@ struct Inputs {
   NvrtcVersion version = {13, 0};
   std::vector<EmbeddedSource> sources = {
       {"a/x.h", "#pragma once\n  #  include \"a/y.h\"  // needed\n// #include \"a/absent.h\"\n#include <absent>\n"},
-      {"a/y.h", "#include \"a/x.h\"\nint y;\n"                                                                    },
-      {"a/z.h", "int z;\n"                                                                                        },
+      {"a/y.h", "#include \"a/x.h\"\nint y;\n"},
+      {"a/z.h", "int z;\n"},
   };
 
   KernelKey key() const {
@@ -36,23 +36,21 @@ TEST(KernelKey, IsSha256AsHex) {
 
 TEST(KernelKey, ChangesWithEveryInput) {
   const std::map<std::string, std::function<void(Inputs&)>> changes = {
-      {"text",                                [](Inputs& in) { in.spec.text += " "; }                             },
-      {"content of a header",                 [](Inputs& in) { in.sources[0].text = "#include \"a/y.h\"\n"; }     },
-      {"content of a header behind a header", [](Inputs& in) { in.sources[1].text = "int z;\n"; }                 },
-      {"one more header",                     [](Inputs& in) { in.spec.text.insert(0, "#include \"a/z.h\"\n"); }  },
+      {"text", [](Inputs& in) { in.spec.text += " "; }},
+      {"content of a header", [](Inputs& in) { in.sources[0].text = "#include \"a/y.h\"\n"; }},
+      {"content of a header behind a header", [](Inputs& in) { in.sources[1].text = "int z;\n"; }},
+      {"one more header", [](Inputs& in) { in.spec.text.insert(0, "#include \"a/z.h\"\n"); }},
       {"name of a header",
        [](Inputs& in) {
          in.sources[1].name = "a/v.h";
          in.sources[0].text = "#include \"a/v.h\"\n";
-       }                                                                                                          },
-      {"capability",                          [](Inputs& in) { in.spec.target = CodeTarget::for_cuda(80, false); }},
-      {"suffix",                              [](Inputs& in) { in.spec.target = CodeTarget::for_cuda(90, false); }},
-      {"major version",                       [](Inputs& in) { in.version.major = 12; }                           },
-      {"minor version",                       [](Inputs& in) { in.version.minor = 1; }                            },
+       }},
+      {"capability", [](Inputs& in) { in.spec.target = CodeTarget::for_cuda(80, false); }},
+      {"suffix", [](Inputs& in) { in.spec.target = CodeTarget::for_cuda(90, false); }},
+      {"major version", [](Inputs& in) { in.version.major = 12; }},
+      {"minor version", [](Inputs& in) { in.version.minor = 1; }},
   };
-  std::map<KernelKey, std::string> seen = {
-      {Inputs().key(), "nothing"}
-  };
+  std::map<KernelKey, std::string> seen = {{Inputs().key(), "nothing"}};
   for (const auto& [name, change] : changes) {
     Inputs changed;
     change(changed);
@@ -63,14 +61,8 @@ TEST(KernelKey, ChangesWithEveryInput) {
 
 TEST(KernelKey, MovingBytesBetweenFieldsChangesIt) {
   Inputs one, two;
-  one.sources = {
-      {"a/x.h",  "int a;"},
-      {"a/x.hi", ""      }
-  };
-  two.sources = {
-      {"a/x.hi", "nt a;"},
-      {"a/x.h",  ""     }
-  };
+  one.sources = {{"a/x.h", "int a;"}, {"a/x.hi", ""}};
+  two.sources = {{"a/x.hi", "nt a;"}, {"a/x.h", ""}};
   one.spec.text = two.spec.text = "#include \"a/x.h\"\n#include \"a/x.hi\"\n";
   EXPECT_NE(one.key(), two.key());
 }

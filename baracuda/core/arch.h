@@ -33,9 +33,7 @@ struct CodeTarget {
   bool arch_specific = false;         ///< CUDA: the "a" in sm_90a
 
   static constexpr CodeTarget for_cpu(CpuTarget target) { return {target, 0, false}; }
-  static constexpr CodeTarget for_cuda(int sm, bool arch_specific) {
-    return {CpuTarget::Scalar, sm, arch_specific};
-  }
+  static constexpr CodeTarget for_cuda(int sm, bool arch_specific) { return {CpuTarget::Scalar, sm, arch_specific}; }
 
   /// As skus spell it: "avx2", "sm80", "sm90a".
   std::string name() const;

@@ -7,8 +7,15 @@ namespace {
 
 DeviceInfo gpu(const char* name, Arch arch, int num_multiprocessors, std::int64_t memory_bytes, std::int64_t l2_bytes,
                int max_shared_bytes_per_block, double copy_bytes_per_second) {
-  return {name,     Device::cuda(),      arch, CodeTarget::for_cuda(native_target(arch).sm, false), num_multiprocessors, memory_bytes,
-          l2_bytes, max_shared_bytes_per_block, copy_bytes_per_second};
+  return {name,
+          Device::cuda(),
+          arch,
+          CodeTarget::for_cuda(native_target(arch).sm, false),
+          num_multiprocessors,
+          memory_bytes,
+          l2_bytes,
+          max_shared_bytes_per_block,
+          copy_bytes_per_second};
 }
 
 }  // namespace
@@ -29,7 +36,8 @@ Result<Device> Device::parse(std::string_view text) {
 
 // Figures: NVIDIA's A100 80 GB and L40S data sheets, 0.87 of their bandwidth for a copy; H200 as measured (design.md).
 DeviceInfo DeviceInfo::sm80() {
-  return gpu("NVIDIA A100-SXM4-80GB", Arch::Sm80, 108, std::int64_t{80} << 30, std::int64_t{40} << 20, 163 << 10, 0.87 * 2039e9);
+  return gpu("NVIDIA A100-SXM4-80GB", Arch::Sm80, 108, std::int64_t{80} << 30, std::int64_t{40} << 20, 163 << 10,
+             0.87 * 2039e9);
 }
 DeviceInfo DeviceInfo::sm89() {
   return gpu("NVIDIA L40S", Arch::Sm89, 142, std::int64_t{48} << 30, std::int64_t{96} << 20, 99 << 10, 0.87 * 864e9);

@@ -34,9 +34,9 @@ struct Device {
 struct DeviceInfo {
   std::string name;
   Device device;
-  Arch arch = Arch::Cpu;       ///< the newest class that the device runs
-  CodeTarget target;           ///< CPU: the best instruction set; CUDA: the device's own compute capability
-  int num_multiprocessors = 0; ///< CUDA: SMs; CPU: hardware threads
+  Arch arch = Arch::Cpu;        ///< the newest class that the device runs
+  CodeTarget target;            ///< CPU: the best instruction set; CUDA: the device's own compute capability
+  int num_multiprocessors = 0;  ///< CUDA: SMs; CPU: hardware threads
   std::int64_t memory_bytes = 0;
   std::int64_t l2_bytes = 0;
   int max_shared_bytes_per_block = 0;  ///< with opt-in; 0 on the CPU

@@ -6,10 +6,10 @@
 #define BARACUDA_CONCAT(a, b) BARACUDA_CONCAT_INNER(a, b)
 
 /// Returns the error of a Result from the enclosing function.
-#define BARACUDA_RETURN_IF_ERROR(expression)                                       \
-  do {                                                                             \
-    if (auto baracuda_result = (expression); !baracuda_result) [[unlikely]]        \
-      return std::move(baracuda_result).error();                                   \
+#define BARACUDA_RETURN_IF_ERROR(expression)                                \
+  do {                                                                      \
+    if (auto baracuda_result = (expression); !baracuda_result) [[unlikely]] \
+      return std::move(baracuda_result).error();                            \
   } while (false)
 
 /// BARACUDA_ASSIGN_OR_RETURN(auto plan, Plan::select(…)): the value, or return the error.

@@ -2,7 +2,6 @@
 
 #include <cassert>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -63,7 +62,8 @@ class Result;
 namespace internal {
 
 /// What chains results, the same for Result<T> and Result<void>: `f` takes the value, for void nothing. It runs on an
-/// expiring result's value itself, and on a named one's as const.
+/// expiring result's value itself, and on a named one's as const. Not a pointer to a member: that takes std::invoke, and
+/// <functional> would double what this header costs to compile.
 template <class Self>
 class ResultChain {
  public:
@@ -88,11 +88,11 @@ class ResultChain {
   /// `f(Error) -> Result<T>`, run on the error.
   template <class F>
   Self or_else(F&& f) const& {
-    return self() ? self() : Self(std::invoke(std::forward<F>(f), self().error()));
+    return self() ? self() : Self(std::forward<F>(f)(self().error()));
   }
   template <class F>
   Self or_else(F&& f) && {
-    return self() ? std::move(self()) : Self(std::invoke(std::forward<F>(f), std::move(self()).error()));
+    return self() ? std::move(self()) : Self(std::forward<F>(f)(std::move(self()).error()));
   }
   /// `f(Error) -> Error`, run on the error.
   template <class F>
@@ -111,9 +111,9 @@ class ResultChain {
   template <class R, class F>
   static decltype(auto) call(R&& result, F&& f) {
     if constexpr (std::is_void_v<typename Self::value_type>)
-      return std::invoke(std::forward<F>(f));
+      return std::forward<F>(f)();
     else
-      return std::invoke(std::forward<F>(f), *std::forward<R>(result));
+      return std::forward<F>(f)(*std::forward<R>(result));
   }
   template <class R, class F>
   static auto and_then(R&& result, F&& f) {

@@ -91,7 +91,8 @@ std::string_view name_of(MathPrecision precision) {
 }
 
 std::string PrecisionGuarantee::to_string() const {
-  std::string text = math == MathPrecision::None ? "bits moved, nothing computed" : "math " + std::string(name_of(math));
+  std::string text =
+      math == MathPrecision::None ? "bits moved, nothing computed" : "math " + std::string(name_of(math));
   if (accumulator) text += std::string(", accumulated in ") + name_of(*accumulator);
   if (bit_stable_on_same_hardware) text += ", bit-stable";
   if (deterministic) text += ", deterministic";

@@ -57,7 +57,7 @@ void visit_fields(const PrecisionGuarantee& guarantee, Visit&& visit) {
 /// The names must outlive the sku: plans use string literals.
 struct KernelSku {
   Category category = Category::DataMovement;
-  std::string_view op = {};                    ///< "write_slice"
+  std::string_view op = {};  ///< "write_slice"
   Element element = Element::F32;
   std::optional<Element> aux_element = {};     ///< index, weight …; with an epilogue, its bias
   std::optional<Element> output_element = {};  ///< where it differs from `element`

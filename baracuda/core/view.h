@@ -16,25 +16,57 @@ struct ByteRange {
   std::uintptr_t end = 0;
 
   ByteRange() = default;
-  ByteRange(const void* data, std::size_t bytes)
-      : begin(reinterpret_cast<std::uintptr_t>(data)), end(begin + bytes) {}
+  ByteRange(const void* data, std::size_t bytes) : begin(reinterpret_cast<std::uintptr_t>(data)), end(begin + bytes) {}
   std::uint64_t bytes() const { return end - begin; }
 };
 
 /// The element kind of a C++ type; only types that stand for exactly one kind have one.
 template <class T>
 struct ElementOf;
-template <> struct ElementOf<float> { static constexpr Element value = Element::F32; };
-template <> struct ElementOf<double> { static constexpr Element value = Element::F64; };
-template <> struct ElementOf<std::int8_t> { static constexpr Element value = Element::I8; };
-template <> struct ElementOf<std::int16_t> { static constexpr Element value = Element::I16; };
-template <> struct ElementOf<std::int32_t> { static constexpr Element value = Element::I32; };
-template <> struct ElementOf<std::int64_t> { static constexpr Element value = Element::I64; };
-template <> struct ElementOf<std::uint8_t> { static constexpr Element value = Element::U8; };
-template <> struct ElementOf<std::uint16_t> { static constexpr Element value = Element::U16; };
-template <> struct ElementOf<std::uint32_t> { static constexpr Element value = Element::U32; };
-template <> struct ElementOf<std::uint64_t> { static constexpr Element value = Element::U64; };
-template <> struct ElementOf<bool> { static constexpr Element value = Element::Bool; };
+template <>
+struct ElementOf<float> {
+  static constexpr Element value = Element::F32;
+};
+template <>
+struct ElementOf<double> {
+  static constexpr Element value = Element::F64;
+};
+template <>
+struct ElementOf<std::int8_t> {
+  static constexpr Element value = Element::I8;
+};
+template <>
+struct ElementOf<std::int16_t> {
+  static constexpr Element value = Element::I16;
+};
+template <>
+struct ElementOf<std::int32_t> {
+  static constexpr Element value = Element::I32;
+};
+template <>
+struct ElementOf<std::int64_t> {
+  static constexpr Element value = Element::I64;
+};
+template <>
+struct ElementOf<std::uint8_t> {
+  static constexpr Element value = Element::U8;
+};
+template <>
+struct ElementOf<std::uint16_t> {
+  static constexpr Element value = Element::U16;
+};
+template <>
+struct ElementOf<std::uint32_t> {
+  static constexpr Element value = Element::U32;
+};
+template <>
+struct ElementOf<std::uint64_t> {
+  static constexpr Element value = Element::U64;
+};
+template <>
+struct ElementOf<bool> {
+  static constexpr Element value = Element::Bool;
+};
 
 /// Bytes that `shape` takes in row-major order without gaps, packed kinds rounded up to whole bytes; 0 where a size is
 /// negative or the product passes 2^63 (the bounds check rejects such a view).

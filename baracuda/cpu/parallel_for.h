@@ -6,8 +6,8 @@
 namespace baracuda::cpu {
 
 namespace internal {
-void parallel_for(int num_threads, std::int64_t count, std::int64_t grain, void (*body)(void*, std::int64_t, std::int64_t),
-                  void* context);
+void parallel_for(int num_threads, std::int64_t count, std::int64_t grain,
+                  void (*body)(void*, std::int64_t, std::int64_t), void* context);
 }
 
 /// Calls `body(begin, end)` on pieces of [0, count) on up to `num_threads` threads, and returns when all are done. Pieces

@@ -64,19 +64,22 @@ bool checked_elements(const Dims& shape, std::int64_t* elements) {
 }
 
 Result<void> ArgChecker::stream(Device stream_device) const {
-  if (stream_device == device_) [[likely]] return {};
+  if (stream_device == device_) [[likely]]
+    return {};
   return Error::invalid_problem(fmt::format("{}: stream is on {}, but the plan was selected for {}", plan_,
                                             stream_device.name(), device_.name()));
 }
 
 Result<void> ArgChecker::device(std::string_view field, Device given) const {
-  if (given == device_) [[likely]] return {};
+  if (given == device_) [[likely]]
+    return {};
   return Error::invalid_problem(
       fmt::format("{}: {} is on {}, expected {}", plan_, field, given.name(), device_.name()));
 }
 
 Result<void> ArgChecker::element(std::string_view field, Element given, Element expected) const {
-  if (given == expected) [[likely]] return {};
+  if (given == expected) [[likely]]
+    return {};
   return Error::unsupported(
       fmt::format("{}: {}.element is {}, expected {}", plan_, field, name_of(given), name_of(expected)));
 }
@@ -87,9 +90,8 @@ Result<void> ArgChecker::pointer(std::string_view field, const void* data, Eleme
   const int bytes = std::max(1, element_bytes(element));
   // Element sizes are powers of two.
   if (reinterpret_cast<std::uintptr_t>(data) & static_cast<std::uintptr_t>(bytes - 1)) [[unlikely]]
-    return Error::misaligned(
-        fmt::format("{}: {}.data is {:#x}, expected a multiple of {} bytes, the size of {}", plan_, field,
-                    reinterpret_cast<std::uintptr_t>(data), bytes, name_of(element)));
+    return Error::misaligned(fmt::format("{}: {}.data is {:#x}, expected a multiple of {} bytes, the size of {}", plan_,
+                                         field, reinterpret_cast<std::uintptr_t>(data), bytes, name_of(element)));
   return {};
 }
 
@@ -102,8 +104,8 @@ Result<Reach> ArgChecker::inside(std::string_view field, Reach reach, ByteRange 
     constexpr std::uintptr_t kMost = std::numeric_limits<std::int64_t>::max();
     const auto needed = static_cast<std::int64_t>(std::min(reach.end - buffer.begin, kMost));
     const auto got = buffer.end < buffer.begin ? 0 : static_cast<std::int64_t>(buffer.end - buffer.begin);
-    return Error::buffer_too_small(
-        fmt::format("{}: {} needs a buffer of {} bytes, got {}", plan_, field, needed, got), needed, got);
+    return Error::buffer_too_small(fmt::format("{}: {} needs a buffer of {} bytes, got {}", plan_, field, needed, got),
+                                   needed, got);
   }
   return reach;
 }
@@ -113,19 +115,19 @@ Result<Reach> ArgChecker::tensor(std::string_view field, const TensorRef& view, 
   BARACUDA_RETURN_IF_ERROR(device(field, view.device));
   BARACUDA_RETURN_IF_ERROR(this->element(field, view.element, element));
   if (view.shape != shape) [[unlikely]]
-    return Error::invalid_problem(fmt::format("{}: {}.shape is {}, expected {}", plan_, field,
-                                              view.shape.to_string(), shape.to_string()));
+    return Error::invalid_problem(
+        fmt::format("{}: {}.shape is {}, expected {}", plan_, field, view.shape.to_string(), shape.to_string()));
   if (view.strides.rank() != shape.rank()) [[unlikely]]
-    return Error::invalid_problem(fmt::format("{}: {}.strides has {} entries, expected one per axis, {}", plan_,
-                                              field, view.strides.rank(), shape.rank()));
+    return Error::invalid_problem(fmt::format("{}: {}.strides has {} entries, expected one per axis, {}", plan_, field,
+                                              view.strides.rank(), shape.rank()));
   for (std::int64_t extent : shape)
     if (extent == 0) return Reach{};
   BARACUDA_RETURN_IF_ERROR(pointer(field, view.data, element));
 
   std::int64_t least, greatest;
   Reach reach;
-  if (!offset_range(shape, view.strides, &least, &greatest) ||
-      !byte_reach(view.data, element, least, greatest, &reach)) [[unlikely]]
+  if (!offset_range(shape, view.strides, &least, &greatest) || !byte_reach(view.data, element, least, greatest, &reach))
+      [[unlikely]]
     return Error::invalid_problem(fmt::format("{}: {}, shape {} with strides {}, reaches outside the address space",
                                               plan_, field, shape.to_string(), view.strides.to_string()));
   return inside(field, reach, view.buffer);
@@ -180,13 +182,15 @@ Result<void> ArgChecker::injective(std::string_view field, const TensorRef& view
 
 Result<void> ArgChecker::contiguous_rows(std::string_view field, const TensorRef& view) const {
   const int inner = view.rank() - 1;
-  if (inner < 0 || view.shape[inner] <= 1 || view.strides[inner] == 1) [[likely]] return {};
+  if (inner < 0 || view.shape[inner] <= 1 || view.strides[inner] == 1) [[likely]]
+    return {};
   return Error::unsupported(
       fmt::format("{}: {}.strides[{}] is {}, expected 1", plan_, field, inner, view.strides[inner]));
 }
 
 Result<void> ArgChecker::disjoint(NamedReach output, NamedReach other) const {
-  if (!output.reach.overlaps(other.reach)) [[likely]] return {};
+  if (!output.reach.overlaps(other.reach)) [[likely]]
+    return {};
   return Error::invalid_problem(
       fmt::format("{}: {} and {} overlap in memory, expected disjoint byte ranges", plan_, output.field, other.field));
 }
@@ -201,8 +205,8 @@ Result<void> ArgChecker::workspace(const Workspace& workspace, std::int64_t need
   BARACUDA_RETURN_IF_ERROR(device("workspace", workspace.device()));
   const auto address = reinterpret_cast<std::uintptr_t>(workspace.data());
   if (address % kWorkspaceAlignment) [[unlikely]]
-    return Error::misaligned(fmt::format("{}: workspace is at {:#x}, expected a multiple of {} bytes", plan_, address,
-                                         kWorkspaceAlignment));
+    return Error::misaligned(
+        fmt::format("{}: workspace is at {:#x}, expected a multiple of {} bytes", plan_, address, kWorkspaceAlignment));
   return {};
 }
 

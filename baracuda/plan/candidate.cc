@@ -11,7 +11,8 @@ Result<ArchChoice> choose_cpu_target(std::string_view plan, const PlanPreference
     return Error::unsupported(fmt::format("{}: preference.force_arch is {}, but the device is {}", plan,
                                           name_of(*preference.force_arch), device.name));
   if (preference.exclude_archs.contains(Arch::Cpu))
-    return Error::unsupported(fmt::format("{}: preference.exclude_archs has cpu, but the device is {}", plan, device.name));
+    return Error::unsupported(
+        fmt::format("{}: preference.exclude_archs has cpu, but the device is {}", plan, device.name));
   const CpuTarget target = preference.force_cpu_target.value_or(device.target.cpu);
   if (target > device.target.cpu)
     return Error::unsupported(fmt::format("{}: preference.force_cpu_target is {}, but the device has at most {}", plan,
@@ -41,7 +42,8 @@ Result<ArchChoice> choose_arch(std::string_view plan, const PlanPreference& pref
     arch = forced;
   }
   if (!arch)
-    return Error::unsupported(fmt::format("{}: preference.exclude_archs leaves no class that {} runs", plan, device.name));
+    return Error::unsupported(
+        fmt::format("{}: preference.exclude_archs leaves no class that {} runs", plan, device.name));
   const CodeTarget target = code_target(device, *arch);
   return ArchChoice{*arch, target, target != native_target(*arch)};
 }
@@ -65,8 +67,7 @@ Verdict allowed_by(const CandidateTraits& candidate, Arch arch, const PlanPrefer
     return Verdict::reject("its results are not the same bits on every run");
   if (asked >= Determinism::BatchInvariant && !guarantee.batch_invariant)
     return Verdict::reject("a row's result depends on the number of rows");
-  if (asked >= Determinism::MatchesCpu && !guarantee.matches_cpu)
-    return Verdict::reject("its bits are not the CPU's");
+  if (asked >= Determinism::MatchesCpu && !guarantee.matches_cpu) return Verdict::reject("its bits are not the CPU's");
   return Verdict::accept();
 }
 

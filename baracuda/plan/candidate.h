@@ -31,7 +31,7 @@ class Verdict {
 /// One way to serve a descriptor. An op lists its candidates in the order of preference; the first that accepts wins.
 template <class Descriptor>
 struct Candidate {
-  Arch arch;                 ///< the oldest class that can run it; Cpu for the CPU
+  Arch arch;  ///< the oldest class that can run it; Cpu for the CPU
   Backend backend;
   std::string_view variant;  ///< the sku's
   std::string_view what;     ///< how it works, in a few words
@@ -72,8 +72,8 @@ Result<std::size_t> pick_candidate(std::string_view plan, std::span<const Candid
     const Candidate<Descriptor>& candidate = candidates[i];
     Verdict verdict = allowed_by(traits_of(candidate), arch, preference);
     if (verdict.accepted()) verdict = candidate.accepts(descriptor);
-    verdicts->push_back({std::string(candidate.variant) + ": " + std::string(candidate.what), verdict.accepted(),
-                         verdict.reason()});
+    verdicts->push_back(
+        {std::string(candidate.variant) + ": " + std::string(candidate.what), verdict.accepted(), verdict.reason()});
     if (verdict.accepted() && !picked) picked = i;
   }
   if (!picked) return no_candidate(plan, *verdicts);

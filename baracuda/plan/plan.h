@@ -19,9 +19,9 @@ namespace baracuda {
 
 /// What became of one candidate of a plan.
 struct CandidateVerdict {
-  std::string what;    ///< the variant and how it works
+  std::string what;       ///< the variant and how it works
   bool accepted = false;  ///< it could serve; the first that could is picked
-  std::string reason;  ///< why not, empty where accepted
+  std::string reason;     ///< why not, empty where accepted
 };
 
 /// The outcome of `choose`: which kernel, and what it needs. Pure data, made without driver, compiler or environment.
@@ -49,26 +49,26 @@ struct Explanation {
 ///
 /// A plan is an immutable value, cheap to copy; `run` and the rest are const and may be called from many threads.
 template <class P>
-concept Plan = std::copyable<P> && std::copyable<typename P::Descriptor> && std::equality_comparable<typename P::Descriptor> &&
-               std::copyable<typename P::Args> &&
-               requires(const P& plan, const Stream& stream, const typename P::Descriptor& descriptor,
-                        const PlanPreference& preference, const DeviceInfo& device, const Workspace& workspace,
-                        const typename P::Args& args) {
-                 { P::kName } -> std::convertible_to<std::string_view>;
-                 { P::select(stream, descriptor, preference) } -> std::same_as<Result<P>>;
-                 { P::choose(descriptor, preference, device) } -> std::same_as<Result<PlanChoice>>;
-                 { P::explain(descriptor, preference, device) } -> std::same_as<Result<Explanation>>;
-                 { P::explain(stream, descriptor, preference) } -> std::same_as<Result<Explanation>>;
-                 { P::compile(descriptor, preference, device) } -> std::same_as<Result<CompileReport>>;
-                 { plan.descriptor() } -> std::same_as<const typename P::Descriptor&>;
-                 { plan.can_implement(args) } -> std::same_as<Result<void>>;
-                 { plan.workspace_size() } -> std::same_as<std::int64_t>;
-                 { plan.workspace_must_be_zero() } -> std::same_as<bool>;
-                 { plan.sku() } -> std::same_as<const KernelSku&>;
-                 { plan.sku(args) } -> std::same_as<Result<KernelSku>>;
-                 { plan.precision_guarantee() } -> std::same_as<const PrecisionGuarantee&>;
-                 { plan.run(stream, workspace, args) } -> std::same_as<Result<void>>;
-                 { std::hash<typename P::Descriptor>{}(descriptor) } -> std::same_as<std::size_t>;
-               };
+concept Plan = std::copyable<P> && std::copyable<typename P::Descriptor> &&
+    std::equality_comparable<typename P::Descriptor> && std::copyable<typename P::Args> &&
+    requires(const P& plan, const Stream& stream, const typename P::Descriptor& descriptor,
+             const PlanPreference& preference, const DeviceInfo& device, const Workspace& workspace,
+             const typename P::Args& args) {
+  { P::kName } -> std::convertible_to<std::string_view>;
+  { P::select(stream, descriptor, preference) } -> std::same_as<Result<P>>;
+  { P::choose(descriptor, preference, device) } -> std::same_as<Result<PlanChoice>>;
+  { P::explain(descriptor, preference, device) } -> std::same_as<Result<Explanation>>;
+  { P::explain(stream, descriptor, preference) } -> std::same_as<Result<Explanation>>;
+  { P::compile(descriptor, preference, device) } -> std::same_as<Result<CompileReport>>;
+  { plan.descriptor() } -> std::same_as<const typename P::Descriptor&>;
+  { plan.can_implement(args) } -> std::same_as<Result<void>>;
+  { plan.workspace_size() } -> std::same_as<std::int64_t>;
+  { plan.workspace_must_be_zero() } -> std::same_as<bool>;
+  { plan.sku() } -> std::same_as<const KernelSku&>;
+  { plan.sku(args) } -> std::same_as<Result<KernelSku>>;
+  { plan.precision_guarantee() } -> std::same_as<const PrecisionGuarantee&>;
+  { plan.run(stream, workspace, args) } -> std::same_as<Result<void>>;
+  { std::hash<typename P::Descriptor>{}(descriptor) } -> std::same_as<std::size_t>;
+};
 
 }  // namespace baracuda

@@ -11,7 +11,8 @@ Result<WorkspaceLayout::Slot> WorkspaceLayout::add(std::string_view name, std::i
   std::int64_t offset, end;
   if (__builtin_add_overflow(total_bytes_, alignment - 1, &offset) ||
       __builtin_add_overflow(offset &= -alignment, bytes, &end))
-    return Error::invalid_problem(fmt::format("workspace: {} of {} bytes takes the total past 2^63 bytes", name, bytes));
+    return Error::invalid_problem(
+        fmt::format("workspace: {} of {} bytes takes the total past 2^63 bytes", name, bytes));
   entries_.push_back({std::string(name), offset, bytes});
   total_bytes_ = end;
   return Slot{offset};

@@ -31,7 +31,7 @@ PACK = ROOT / "build/gpu"
 SYSTEM_LIBRARIES = re.compile(r"(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|linux-vdso|ld-linux-x86-64)\.so")
 
 # Seconds after which a part is ended and has failed.
-TIME_LIMITS = {"tests": 420, "verify": 240, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 120,
+TIME_LIMITS = {"tests": 420, "verify": 240, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 240,
                "initcheck": 120, "synccheck": 120, "bench": 300}
 SANITIZER_ERRORS = 86  # the exit status that tells errors found from tests failed
 
@@ -138,8 +138,8 @@ class Suite:
     def gtest(self, arguments, seconds, prefix=()):
         with tempfile.TemporaryDirectory() as folder:
             report = pathlib.Path(folder) / "report.json"
-            status, output = execute([*prefix, self.options.bin / "unit_tests", "--device=cuda", f"--gtest_output=json:{report}",
-                                      *arguments], seconds)
+            status, output = execute([*prefix, self.options.bin / "unit_tests", "--device=cuda", "--gtest_brief=1",
+                                      f"--gtest_output=json:{report}", *arguments], seconds)
             if status is None or not report.exists():
                 return failed_part(self.ops), [f"status {status}"], output
             counts, failures = count_gtest(json.loads(report.read_text()), self.ops)
@@ -229,7 +229,7 @@ def run(options):
         print(f"{name}: {passed} passed, {sum(count['failed'] for count in counts.values())} failed "
               f"in {time.monotonic() - start:.1f} s", flush=True)
         if failures:
-            print(output[-6000:], *failures, sep="\n  ", flush=True)
+            print(output[-2000:], *failures[:10], sep="\n  ", flush=True)
         all_failures += failures
         results[name] = counts
         if options.logs:

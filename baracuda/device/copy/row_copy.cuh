@@ -35,10 +35,22 @@ template <int kBytes>
 struct alignas(kBytes) OpaqueElement {
   unsigned char bytes[kBytes];
 };
-template <> struct OpaqueElement<2> { unsigned short bits; };
-template <> struct OpaqueElement<4> { unsigned bits; };
-template <> struct OpaqueElement<8> { unsigned long long bits; };
-template <> struct OpaqueElement<16> { Vector16 bits; };
+template <>
+struct OpaqueElement<2> {
+  unsigned short bits;
+};
+template <>
+struct OpaqueElement<4> {
+  unsigned bits;
+};
+template <>
+struct OpaqueElement<8> {
+  unsigned long long bits;
+};
+template <>
+struct OpaqueElement<16> {
+  Vector16 bits;
+};
 
 /// Moves the vectors first, first + step, … (kVectors of them) of one row; those past its end are skipped. Both pointers
 /// and row_bytes are multiples of kElementBytes. All loads are issued before the first store, so kVectors · 16 bytes a

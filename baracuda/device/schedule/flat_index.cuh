@@ -5,8 +5,14 @@
 namespace baracuda {
 
 /// A flat index over all items of a grid. kWide: more than 2^31 − 1 of them.
-template <bool kWide> struct FlatIndex { using type = unsigned; };
-template <> struct FlatIndex<true> { using type = unsigned long long; };
+template <bool kWide>
+struct FlatIndex {
+  using type = unsigned;
+};
+template <>
+struct FlatIndex<true> {
+  using type = unsigned long long;
+};
 
 /// Divides `n` by `extent`: the quotient stays in `n`, the remainder is returned. `divisor` is the extent's; kWide ignores
 /// it and divides, at some fifty instructions.

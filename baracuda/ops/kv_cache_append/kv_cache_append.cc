@@ -43,7 +43,8 @@ std::int64_t num_positions(const KvCacheAppendDescriptor& descriptor) {
 
 Result<void> validate(const KvCacheAppendDescriptor& descriptor) {
   if (!is_byte_wide(descriptor.element))
-    return Error::unsupported(fmt::format("{}: element is {}, expected a byte-wide kind", kPlan, name_of(descriptor.element)));
+    return Error::unsupported(
+        fmt::format("{}: element is {}, expected a byte-wide kind", kPlan, name_of(descriptor.element)));
   struct Size {
     std::string_view field;
     std::int64_t value;
@@ -114,7 +115,8 @@ Verdict has_layout(const KvCacheAppendDescriptor& descriptor) {
 }
 
 constexpr std::array<KvCandidate, 4> kCandidates = {{
-    {Arch::Sm80, Backend::Bespoke, "contiguous", "one launch, rows at any alignment", has_layout<KvCacheLayout::Contiguous>},
+    {Arch::Sm80, Backend::Bespoke, "contiguous", "one launch, rows at any alignment",
+     has_layout<KvCacheLayout::Contiguous>},
     {Arch::Sm80, Backend::Bespoke, "paged", "one launch, rows at any alignment", has_layout<KvCacheLayout::Paged>},
     {Arch::Cpu, Backend::Bespoke, "contiguous", "a memcpy a row", has_layout<KvCacheLayout::Contiguous>},
     {Arch::Cpu, Backend::Bespoke, "paged", "a memcpy a row", has_layout<KvCacheLayout::Paged>},
@@ -142,7 +144,9 @@ KvCacheAppendSide make_side(const KvCacheAppendDescriptor& descriptor, const Ten
     return {};
   const std::int64_t bytes = element_bytes(descriptor.element);
   // Nor is anything of the stride of an axis of extent 1.
-  const auto stride = [bytes](const auto& view, int axis) { return view.shape[axis] > 1 ? view.strides[axis] * bytes : 0; };
+  const auto stride = [bytes](const auto& view, int axis) {
+    return view.shape[axis] > 1 ? view.strides[axis] * bytes : 0;
+  };
   const int token_axis = is_paged(descriptor) ? 0 : 1;
   KvCacheAppendSide side{};
   side.cache = static_cast<char*>(cache.data);
@@ -156,8 +160,7 @@ KvCacheAppendSide make_side(const KvCacheAppendDescriptor& descriptor, const Ten
   side.source_head_stride = stride(source, token_axis + 1);
   side.num_heads = descriptor.num_kv_heads;
   side.row_bytes = head_dim * bytes;
-  if (side.num_heads == 1 ||
-      (side.cache_head_stride == side.row_bytes && side.source_head_stride == side.row_bytes)) {
+  if (side.num_heads == 1 || (side.cache_head_stride == side.row_bytes && side.source_head_stride == side.row_bytes)) {
     side.row_bytes *= side.num_heads;
     side.num_heads = 1;
   }
@@ -171,20 +174,21 @@ void append_on_cpu(const KvCacheAppendParams& params, const KvCacheAppendSide& s
   if (side.row_bytes == 0) return;
   const std::int64_t rows_per_position = params.num_tokens * side.num_heads;
   const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerPiece / side.row_bytes);
-  cpu::parallel_for(num_threads, params.num_positions * rows_per_position, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const std::int64_t index = row / rows_per_position;
-      const std::int64_t token = row % rows_per_position / side.num_heads;
-      const std::int64_t head = row % side.num_heads;
-      const KvCachePlace place = place_of<kPaged, true>(params, index);
-      if (place.skipped) continue;
-      std::memcpy(side.cache + place.page * side.cache_page_stride + (place.token + token) * side.cache_token_stride +
-                      head * side.cache_head_stride,
-                  side.source + index * side.source_sequence_stride + token * side.source_token_stride +
-                      head * side.source_head_stride,
-                  static_cast<std::size_t>(side.row_bytes));
-    }
-  });
+  cpu::parallel_for(num_threads, params.num_positions * rows_per_position, grain,
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t row = begin; row < end; ++row) {
+                        const std::int64_t index = row / rows_per_position;
+                        const std::int64_t token = row % rows_per_position / side.num_heads;
+                        const std::int64_t head = row % side.num_heads;
+                        const KvCachePlace place = place_of<kPaged, true>(params, index);
+                        if (place.skipped) continue;
+                        std::memcpy(side.cache + place.page * side.cache_page_stride +
+                                        (place.token + token) * side.cache_token_stride + head * side.cache_head_stride,
+                                    side.source + index * side.source_sequence_stride +
+                                        token * side.source_token_stride + head * side.source_head_stride,
+                                    static_cast<std::size_t>(side.row_bytes));
+                      }
+                    });
 }
 
 template <bool kPaged>
@@ -335,7 +339,8 @@ Result<void> KvCacheAppendPlan::State::check_caches_apart(const ArgChecker& chec
   const NamedReach k_cache{"k_cache", k}, v_cache{"v_cache", v};
   if (!k.overlaps(v) || args.k_cache.shape != args.v_cache.shape || args.k_cache.strides != args.v_cache.strides)
     return checker.disjoint(k_cache, v_cache);
-  const auto apart = reinterpret_cast<std::intptr_t>(args.v_cache.data) - reinterpret_cast<std::intptr_t>(args.k_cache.data);
+  const auto apart =
+      reinterpret_cast<std::intptr_t>(args.v_cache.data) - reinterpret_cast<std::intptr_t>(args.k_cache.data);
   const std::int64_t bytes = element_bytes(descriptor.element);
   Dims shape = Dims::filled(args.k_cache.rank() + 1, 2), strides = Dims::filled(args.k_cache.rank() + 1, apart / bytes);
   for (int axis = 0; axis < args.k_cache.rank(); ++axis) {
@@ -354,9 +359,8 @@ Result<void> KvCacheAppendPlan::State::check(const Args& args) const {
   BARACUDA_ASSIGN_OR_RETURN(const Reach v, checker.tensor("v", args.v, element, v_shape));
   BARACUDA_ASSIGN_OR_RETURN(const Reach k_cache, checker.tensor("k_cache", args.k_cache, element, k_cache_shape));
   BARACUDA_ASSIGN_OR_RETURN(const Reach v_cache, checker.tensor("v_cache", args.v_cache, element, v_cache_shape));
-  BARACUDA_ASSIGN_OR_RETURN(
-      const Reach positions,
-      checker.vector("positions", args.positions, Element::I64, num_positions(descriptor)));
+  BARACUDA_ASSIGN_OR_RETURN(const Reach positions,
+                            checker.vector("positions", args.positions, Element::I64, num_positions(descriptor)));
   Reach status;
   if (args.status) {
     BARACUDA_ASSIGN_OR_RETURN(status, checker.vector("status", *args.status, Element::I32, 1));
@@ -370,7 +374,8 @@ Result<void> KvCacheAppendPlan::State::check(const Args& args) const {
   BARACUDA_RETURN_IF_ERROR(checker.injective("v_cache", args.v_cache));
 
   const NamedReach inputs[] = {{"k", k}, {"v", v}, {"positions", positions}};
-  for (const NamedReach& output : {NamedReach{"k_cache", k_cache}, NamedReach{"v_cache", v_cache}, NamedReach{"status", status}})
+  for (const NamedReach& output :
+       {NamedReach{"k_cache", k_cache}, NamedReach{"v_cache", v_cache}, NamedReach{"status", status}})
     for (const NamedReach& input : inputs) BARACUDA_RETURN_IF_ERROR(checker.disjoint(output, input));
   BARACUDA_RETURN_IF_ERROR(checker.disjoint({"status", status}, {"k_cache", k_cache}));
   BARACUDA_RETURN_IF_ERROR(checker.disjoint({"status", status}, {"v_cache", v_cache}));
@@ -416,7 +421,8 @@ Result<void> KvCacheAppendPlan::run(const Stream& stream, const Workspace&, cons
   const std::int64_t num_rows = params.num_positions * params.num_tokens;
   params.k_blocks = fill_grid(num_rows, state.wide_index, &params.k);
   // Without a row to move there is still the status to write.
-  const std::int64_t blocks = std::max<std::int64_t>(1, params.k_blocks + fill_grid(num_rows, state.wide_index, &params.v));
+  const std::int64_t blocks =
+      std::max<std::int64_t>(1, params.k_blocks + fill_grid(num_rows, state.wide_index, &params.v));
   if (blocks > std::numeric_limits<std::int32_t>::max()) [[unlikely]]
     return Error::unsupported(fmt::format("{}: {} blocks of rows, expected at most 2^31 - 1", kPlan, blocks));
   const cuda::LaunchShape shape{.grid = {static_cast<std::uint32_t>(blocks)},

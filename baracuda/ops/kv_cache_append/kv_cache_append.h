@@ -65,7 +65,7 @@ struct KvCacheAppendDescriptor {
 };
 
 template <class Self, class Visit>
-  requires std::same_as<std::remove_const_t<Self>, KvCacheAppendDescriptor>
+requires std::same_as<std::remove_const_t<Self>, KvCacheAppendDescriptor>
 void visit_fields(Self& descriptor, Visit&& visit) {
   visit("element", descriptor.element);
   visit("layout", descriptor.layout);
@@ -85,7 +85,7 @@ struct KvCacheAppendArgs {
   TensorRef v;
   TensorMut k_cache;
   TensorMut v_cache;
-  VectorRef positions;              ///< i64: `positions` or `slot_mapping`
+  VectorRef positions;                   ///< i64: `positions` or `slot_mapping`
   std::optional<VectorMut> status = {};  ///< i32 [1]
 };
 

@@ -38,7 +38,8 @@ KvPlacement place(Element element, const Dims& shape, const Dims& strides) {
   if (is_empty(shape)) return placement;
   std::int64_t least = 0, greatest = 0;
   for (int axis = 0; axis < shape.rank(); ++axis)
-    if (shape[axis] > 1) (placement.strides[axis] < 0 ? least : greatest) += (shape[axis] - 1) * placement.strides[axis];
+    if (shape[axis] > 1)
+      (placement.strides[axis] < 0 ? least : greatest) += (shape[axis] - 1) * placement.strides[axis];
   placement.origin_bytes = -least * element_bytes(element);
   placement.bytes = (greatest - least + 1) * element_bytes(element);
   return placement;
@@ -117,10 +118,19 @@ Result<KvCacheAppendBuffers> KvCacheAppendBuffers::create(const KvCacheAppendCas
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer v, buffer("v", v_place.bytes, value.v_misalignment));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer k_cache, buffer("k_cache", k_cache_place.bytes, value.k_cache_misalignment));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer v_cache, buffer("v_cache", v_cache_place.bytes, value.v_cache_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer indices, buffer("positions", 8 * static_cast<std::int64_t>(positions.size())));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer indices,
+                            buffer("positions", 8 * static_cast<std::int64_t>(positions.size())));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, buffer("status", 4));
-  KvCacheAppendBuffers buffers{value,        k_place,      v_place,            k_cache_place,      v_cache_place,
-                               std::move(k), std::move(v), std::move(k_cache), std::move(v_cache), std::move(indices),
+  KvCacheAppendBuffers buffers{value,
+                               k_place,
+                               v_place,
+                               k_cache_place,
+                               v_cache_place,
+                               std::move(k),
+                               std::move(v),
+                               std::move(k_cache),
+                               std::move(v_cache),
+                               std::move(indices),
                                std::move(status)};
   for (GuardedBuffer* each : {&buffers.k, &buffers.v, &buffers.k_cache, &buffers.v_cache, &buffers.status})
     BARACUDA_RETURN_IF_ERROR(each->upload());
@@ -160,15 +170,17 @@ Result<void> KvCacheAppendBuffers::check() {
       kv_cache_append_oracle(descriptor, descriptor.k_head_dim, position_values(),
                              {expected_k, k_cache_place.origin_bytes, k_cache_place.strides},
                              {k.image(), k_place.origin_bytes, k_place.strides}) +
-      kv_cache_append_oracle(descriptor, descriptor.v_head_dim, position_values(),
-                             {value.interleaved_by ? expected_k : expected_v, v_cache_place.origin_bytes, v_cache_place.strides},
-                             {v.image(), v_place.origin_bytes, v_place.strides});
+      kv_cache_append_oracle(
+          descriptor, descriptor.v_head_dim, position_values(),
+          {value.interleaved_by ? expected_k : expected_v, v_cache_place.origin_bytes, v_cache_place.strides},
+          {v.image(), v_place.origin_bytes, v_place.strides});
   const auto can_move = [](const KvPlacement& source, const KvPlacement& cache) {
     return !is_empty(source.shape) && !is_empty(cache.shape);
   };
   if (num_written == 0 && value.position_mode != KvPositions::AllInvalid &&
       (can_move(k_place, k_cache_place) || can_move(v_place, v_cache_place)))
-    return Error::backend(0, "the case writes nothing, so it proves nothing; if that is its point, set position_mode=all_invalid");
+    return Error::backend(
+        0, "the case writes nothing, so it proves nothing; if that is its point, set position_mode=all_invalid");
 
   for (const GuardedBuffer* input : {&k, &v, &positions}) BARACUDA_RETURN_IF_ERROR(input->expect_unchanged());
   BARACUDA_RETURN_IF_ERROR(k_cache.download());
@@ -189,7 +201,7 @@ Result<void> KvCacheAppendBuffers::expect_untouched() const {
 
 Result<void> check_kv_cache_append(const KvCacheAppendCase& value, const TestTarget& target) {
   BARACUDA_ASSIGN_OR_RETURN(const Stream stream, target.device.is_cpu() ? Result<Stream>(Stream::cpu(value.num_threads))
-                                                                         : make_stream(target.device));
+                                                                        : make_stream(target.device));
   BARACUDA_ASSIGN_OR_RETURN(const KvCacheAppendPlan plan,
                             KvCacheAppendPlan::select(stream, value.descriptor, target.preference));
   BARACUDA_ASSIGN_OR_RETURN(KvCacheAppendBuffers buffers, KvCacheAppendBuffers::create(value, stream));
@@ -214,8 +226,8 @@ constexpr Element kElementOfEachSize[] = {Element::U8, Element::F16, Element::F3
 constexpr KvCacheLayout kLayouts[] = {KvCacheLayout::Contiguous, KvCacheLayout::Paged};
 
 KvCacheAppendDescriptor small_descriptor(Element element, KvCacheLayout layout) {
-  KvCacheAppendDescriptor descriptor{.element = element, .layout = layout, .num_tokens = 3, .num_kv_heads = 2,
-                                     .k_head_dim = 5, .v_head_dim = 7};
+  KvCacheAppendDescriptor descriptor{
+      .element = element, .layout = layout, .num_tokens = 3, .num_kv_heads = 2, .k_head_dim = 5, .v_head_dim = 7};
   if (layout == KvCacheLayout::Paged) {
     descriptor.num_pages = 4;
     descriptor.page_size = 2;
@@ -280,16 +292,19 @@ KvCacheAppendCase random_kv_cache_append_case(Random& random) {
     descriptor.max_seq_len = descriptor.num_tokens + random.draw(0, 5);
   }
 
-  const Dims k_cache = cache_shape(descriptor, descriptor.k_head_dim), v_cache = cache_shape(descriptor, descriptor.v_head_dim);
-  if (random.one_in(2)) value.k_strides = random_source_strides(source_shape(descriptor, descriptor.k_head_dim), random);
-  if (random.one_in(2)) value.v_strides = random_source_strides(source_shape(descriptor, descriptor.v_head_dim), random);
+  const Dims k_cache = cache_shape(descriptor, descriptor.k_head_dim),
+             v_cache = cache_shape(descriptor, descriptor.v_head_dim);
+  if (random.one_in(2))
+    value.k_strides = random_source_strides(source_shape(descriptor, descriptor.k_head_dim), random);
+  if (random.one_in(2))
+    value.v_strides = random_source_strides(source_shape(descriptor, descriptor.v_head_dim), random);
   if (random.one_in(2)) value.k_cache_strides = random_strides(k_cache, 3, random);
   if (random.one_in(2)) value.v_cache_strides = random_strides(v_cache, 3, random);
   if (k_cache == v_cache && random.one_in(3)) interleave(&value, random);
-  for (int* misalignment : {&value.k_misalignment, &value.v_misalignment, &value.k_cache_misalignment, &value.v_cache_misalignment})
+  for (int* misalignment :
+       {&value.k_misalignment, &value.v_misalignment, &value.k_cache_misalignment, &value.v_cache_misalignment})
     if (random.one_in(2)) *misalignment = element_bytes(descriptor.element) * static_cast<int>(random.draw(0, 15));
-  value.position_mode = random.one_in(20) ? KvPositions::AllInvalid
-                                          : static_cast<KvPositions>(random.draw(0, 2));
+  value.position_mode = random.one_in(20) ? KvPositions::AllInvalid : static_cast<KvPositions>(random.draw(0, 2));
   value.status = random.one_in(2);
   value.num_threads = static_cast<int>(random.draw(1, 3));
   value.seed = random.next() >> 32;
@@ -328,29 +343,32 @@ std::vector<KvCacheAppendCase> designed_kv_cache_append_cases() {
            // HND: the heads lie outside the tokens.
            "kv_cache_append num_tokens=5 num_kv_heads=4 k_head_dim=64 v_head_dim=64 num_sequences=2 max_seq_len=16 "
            "k_cache_strides=4096x64x1024x1 v_cache_strides=4096x64x1024x1",
-           "kv_cache_append layout=paged num_tokens=9 num_kv_heads=4 k_head_dim=64 v_head_dim=64 num_pages=4 page_size=16 "
-           "k_cache_strides=4096x64x1024x1 v_cache_strides=4096x64x1024x1",
+           "kv_cache_append layout=paged num_tokens=9 num_kv_heads=4 k_head_dim=64 v_head_dim=64 num_pages=4 "
+           "page_size=16 k_cache_strides=4096x64x1024x1 v_cache_strides=4096x64x1024x1",
            // FlashInfer: [pages, 2, page_size, heads, head_dim] in one allocation, and its HND form.
-           "kv_cache_append layout=paged num_tokens=9 num_kv_heads=2 k_head_dim=64 v_head_dim=64 num_pages=4 page_size=8 "
-           "k_cache_strides=2048x128x64x1 interleaved_by=1024",
-           "kv_cache_append layout=paged num_tokens=9 num_kv_heads=2 k_head_dim=64 v_head_dim=64 num_pages=4 page_size=8 "
-           "k_cache_strides=2048x64x512x1 interleaved_by=1024",
+           "kv_cache_append layout=paged num_tokens=9 num_kv_heads=2 k_head_dim=64 v_head_dim=64 num_pages=4 "
+           "page_size=8 k_cache_strides=2048x128x64x1 interleaved_by=1024",
+           "kv_cache_append layout=paged num_tokens=9 num_kv_heads=2 k_head_dim=64 v_head_dim=64 num_pages=4 "
+           "page_size=8 k_cache_strides=2048x64x512x1 interleaved_by=1024",
            // Key and value of a head side by side, and values ahead of keys.
-           "kv_cache_append layout=paged num_tokens=5 num_kv_heads=2 k_head_dim=32 v_head_dim=32 num_pages=4 page_size=8 "
-           "k_cache_strides=1024x128x64x1 interleaved_by=32",
-           "kv_cache_append layout=paged num_tokens=5 num_kv_heads=2 k_head_dim=32 v_head_dim=32 num_pages=4 page_size=8 "
-           "k_cache_strides=1024x128x64x1 interleaved_by=-32",
+           "kv_cache_append layout=paged num_tokens=5 num_kv_heads=2 k_head_dim=32 v_head_dim=32 num_pages=4 "
+           "page_size=8 k_cache_strides=1024x128x64x1 interleaved_by=32",
+           "kv_cache_append layout=paged num_tokens=5 num_kv_heads=2 k_head_dim=32 v_head_dim=32 num_pages=4 "
+           "page_size=8 k_cache_strides=1024x128x64x1 interleaved_by=-32",
            // k and v as slices of one fused projection, 12 heads wide.
-           "kv_cache_append layout=paged num_tokens=6 num_kv_heads=2 k_head_dim=64 v_head_dim=64 num_pages=4 page_size=4 "
-           "k_strides=768x64x1 v_strides=768x64x1",
+           "kv_cache_append layout=paged num_tokens=6 num_kv_heads=2 k_head_dim=64 v_head_dim=64 num_pages=4 "
+           "page_size=4 k_strides=768x64x1 v_strides=768x64x1",
            // MLA: keys longer than values.
-           "kv_cache_append element=bf16 layout=paged num_tokens=6 num_kv_heads=3 k_head_dim=192 v_head_dim=128 num_pages=9 "
-           "page_size=1",
+           "kv_cache_append element=bf16 layout=paged num_tokens=6 num_kv_heads=3 k_head_dim=192 v_head_dim=128 "
+           "num_pages=9 page_size=1",
            // Keys alone.
-           "kv_cache_append layout=paged num_tokens=6 num_kv_heads=1 k_head_dim=576 num_pages=2 page_size=16 status=true",
+           "kv_cache_append layout=paged num_tokens=6 num_kv_heads=1 k_head_dim=576 num_pages=2 page_size=16 "
+           "status=true",
            // One element in all.
-           "kv_cache_append element=i8 layout=paged num_tokens=1 num_kv_heads=1 k_head_dim=1 v_head_dim=1 num_pages=1 page_size=1",
-           "kv_cache_append element=complex128 num_tokens=1 num_kv_heads=1 k_head_dim=1 v_head_dim=1 num_sequences=1 max_seq_len=1",
+           "kv_cache_append element=i8 layout=paged num_tokens=1 num_kv_heads=1 k_head_dim=1 v_head_dim=1 num_pages=1 "
+           "page_size=1",
+           "kv_cache_append element=complex128 num_tokens=1 num_kv_heads=1 k_head_dim=1 v_head_dim=1 num_sequences=1 "
+           "max_seq_len=1",
            // The last place, and one past it; the first of all positions that are not asked for.
            "kv_cache_append num_tokens=2 num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_sequences=4 max_seq_len=6 "
            "positions=4x5x-1x0 status=true",
@@ -364,19 +382,20 @@ std::vector<KvCacheAppendCase> designed_kv_cache_append_cases() {
            "position_mode=all_invalid status=true",
            // Without a token, a sequence, a slot, a head. Positions are still looked at for the status.
            "kv_cache_append num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_sequences=3 max_seq_len=6 status=true",
-           "kv_cache_append num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_sequences=3 max_seq_len=6 positions=6x7x0 status=true",
+           "kv_cache_append num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_sequences=3 max_seq_len=6 positions=6x7x0 "
+           "status=true",
            "kv_cache_append num_tokens=2 num_kv_heads=2 k_head_dim=8 v_head_dim=8 max_seq_len=6 status=true",
            "kv_cache_append layout=paged num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_pages=3 page_size=2 status=true",
            "kv_cache_append layout=paged num_tokens=3 num_kv_heads=2 k_head_dim=8 v_head_dim=8 page_size=2 status=true",
-           "kv_cache_append layout=paged num_tokens=3 num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_pages=3 positions=-1x0x-1 "
-           "status=true",
+           "kv_cache_append layout=paged num_tokens=3 num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_pages=3 "
+           "positions=-1x0x-1 status=true",
            "kv_cache_append layout=paged num_tokens=3 k_head_dim=8 v_head_dim=8 num_pages=3 page_size=2",
            "kv_cache_append status=true",
            // More rows than one piece of the CPU's, more positions than a block has threads.
-           "kv_cache_append element=f32 layout=paged num_tokens=700 num_kv_heads=8 k_head_dim=64 v_head_dim=64 num_pages=90 "
-           "page_size=8 status=true num_threads=4",
-           "kv_cache_append element=i8 layout=paged num_tokens=700 num_kv_heads=1 k_head_dim=3 v_head_dim=1 num_pages=90 "
-           "page_size=8 position_mode=some_invalid status=true",
+           "kv_cache_append element=f32 layout=paged num_tokens=700 num_kv_heads=8 k_head_dim=64 v_head_dim=64 "
+           "num_pages=90 page_size=8 status=true num_threads=4",
+           "kv_cache_append element=i8 layout=paged num_tokens=700 num_kv_heads=1 k_head_dim=3 v_head_dim=1 "
+           "num_pages=90 page_size=8 position_mode=some_invalid status=true",
        }) {
     const Result<KvCacheAppendCase> value = parse_case<KvCacheAppendCase>(KvCacheAppendPlan::kName, line);
     assert(value && "a designed case does not parse");
@@ -392,7 +411,9 @@ namespace {
 class KvCacheAppendOp final : public Op {
  public:
   std::string_view name() const override { return KvCacheAppendPlan::kName; }
-  std::string_view summary() const override { return "new keys and values of all heads into a contiguous or paged cache"; }
+  std::string_view summary() const override {
+    return "new keys and values of all heads into a contiguous or paged cache";
+  }
 
   std::vector<KernelSku> skus(const DeviceInfo& device) const override {
     std::vector<KernelSku> skus;

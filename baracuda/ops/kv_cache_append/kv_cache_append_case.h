@@ -48,7 +48,7 @@ struct KvCacheAppendCase {
 };
 
 template <class Self, class Visit>
-  requires std::same_as<std::remove_const_t<Self>, KvCacheAppendCase>
+requires std::same_as<std::remove_const_t<Self>, KvCacheAppendCase>
 void visit_fields(Self& self, Visit&& visit) {
   visit_fields(self.descriptor, visit);
   visit("k_strides", self.k_strides);
@@ -67,10 +67,12 @@ void visit_fields(Self& self, Visit&& visit) {
   visit("seed", self.seed);
 }
 
-template <> struct EnumValues<KvCacheLayout> {
+template <>
+struct EnumValues<KvCacheLayout> {
   static constexpr KvCacheLayout values[] = {KvCacheLayout::Contiguous, KvCacheLayout::Paged};
 };
-template <> struct EnumValues<KvPositions> {
+template <>
+struct EnumValues<KvPositions> {
   static constexpr KvPositions values[] = {KvPositions::Valid, KvPositions::SomeSkipped, KvPositions::SomeInvalid,
                                            KvPositions::AllInvalid};
 };

@@ -65,8 +65,8 @@ constexpr KvCachePlace place_of(const KvCacheAppendParams& params, long long ind
   const long long most = kPaged ? params.num_slots - 1 : params.page_tokens - params.num_tokens;
   if (position < 0 || position > most) return {true, position != -1, 0, 0};
   if constexpr (!kPaged) return {false, false, index, position};
-  const long long page = kWideIndex ? position / params.page_tokens
-                                    : quotient(static_cast<unsigned>(position), params.page_divisor);
+  const long long page =
+      kWideIndex ? position / params.page_tokens : quotient(static_cast<unsigned>(position), params.page_divisor);
   return {false, false, page, position - page * params.page_tokens};
 }
 

@@ -1,11 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
 #include <limits>
 #include <mutex>
-#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -51,8 +49,9 @@ class KvCacheAppendDeviceTest : public ::testing::TestWithParam<Device> {
     stream = *made;
   }
 
-  /// `change` may make other args of the case's.
-  Result<KvCacheAppendBuffers> run(const KvCacheAppendCase& value, const std::function<Result<void>(KvCacheAppendBuffers&)>& fill) {
+  /// Runs the case on buffers that `fill` has had a hand in, and reads the caches back.
+  Result<KvCacheAppendBuffers> run(const KvCacheAppendCase& value,
+                                   const std::function<Result<void>(KvCacheAppendBuffers&)>& fill) {
     Result<KvCacheAppendBuffers> buffers = KvCacheAppendBuffers::create(value, stream);
     if (!buffers) return buffers;
     if (Result<void> filled = fill(*buffers); !filled) return filled.error();
@@ -129,14 +128,16 @@ TEST_P(KvCacheAppendTest, MoreThan2To31Elements) {
            // More slots, or places, than the narrow kernel counts.
            "element=u8 layout=paged num_tokens=3 num_kv_heads=1 k_head_dim=1 num_pages=1073741830 page_size=2 "
            "positions=2147483651x0x2147483660 position_mode=some_invalid status=true",
-           "element=u8 num_tokens=3 num_kv_heads=1 k_head_dim=1 num_sequences=1 max_seq_len=4294967296 positions=4294967293",
+           "element=u8 num_tokens=3 num_kv_heads=1 k_head_dim=1 num_sequences=1 max_seq_len=2147483660 "
+           "positions=2147483657",
        })
     EXPECT_TRUE(passes(parse(fields), GetParam()));
 }
 
 TEST(KvCacheAppendCases, ACaseThatProvesNothingFails) {
-  for (const char* fields : {"num_tokens=1 num_kv_heads=1 k_head_dim=1 v_head_dim=1 num_sequences=1 max_seq_len=1 positions=-1",
-                             "num_tokens=1 num_kv_heads=1 k_head_dim=1 num_sequences=1 max_seq_len=1 positions=7"}) {
+  for (const char* fields :
+       {"num_tokens=1 num_kv_heads=1 k_head_dim=1 v_head_dim=1 num_sequences=1 max_seq_len=1 positions=-1",
+        "num_tokens=1 num_kv_heads=1 k_head_dim=1 num_sequences=1 max_seq_len=1 positions=7"}) {
     const Result<void> checked = check_kv_cache_append(parse(fields), targets_of(Device::cpu()).front());
     ASSERT_FALSE(checked);
     EXPECT_NE(checked.error().message.find("proves nothing"), std::string::npos) << checked.error().message;
@@ -251,7 +252,9 @@ TEST_P(KvCacheAppendDeviceTest, TokensInAnotherOrderGiveTheSameCache) {
       rotate(buffers.k.image());
       rotate(buffers.v.image());
       rotate(buffers.positions.image());
-      return buffers.k.upload().and_then([&] { return buffers.v.upload(); }).and_then([&] { return buffers.positions.upload(); });
+      return buffers.k.upload().and_then([&] { return buffers.v.upload(); }).and_then([&] {
+        return buffers.positions.upload();
+      });
     });
     ASSERT_TRUE(one && other);
     EXPECT_TRUE(compare_bytes("k_cache", other->k_cache.image(), one->k_cache.image()));
@@ -287,7 +290,9 @@ TEST_P(KvCacheAppendDeviceTest, AContiguousCacheIsAPagedOneWithAPageForEachSeque
     auto one = KvCacheAppendBuffers::create(contiguous, stream);
     ASSERT_TRUE(one) << one.error().message;
     const auto other = run(paged, [&](KvCacheAppendBuffers& buffers) {
-      for (auto [from, to] : {std::pair{&one->k, &buffers.k}, {&one->v, &buffers.v}, {&one->k_cache, &buffers.k_cache},
+      for (auto [from, to] : {std::pair{&one->k, &buffers.k},
+                              {&one->v, &buffers.v},
+                              {&one->k_cache, &buffers.k_cache},
                               {&one->v_cache, &buffers.v_cache}}) {
         std::ranges::copy(from->image(), to->image().begin());
         if (Result<void> uploaded = to->upload(); !uploaded) return uploaded;
@@ -295,7 +300,8 @@ TEST_P(KvCacheAppendDeviceTest, AContiguousCacheIsAPagedOneWithAPageForEachSeque
       std::vector<std::int64_t> slots;
       for (std::int64_t sequence = 0; sequence < descriptor.num_sequences; ++sequence)
         for (std::int64_t token = 0; token < descriptor.num_tokens; ++token)
-          slots.push_back(sequence * descriptor.max_seq_len + one->position_values()[static_cast<std::size_t>(sequence)] + token);
+          slots.push_back(sequence * descriptor.max_seq_len +
+                          one->position_values()[static_cast<std::size_t>(sequence)] + token);
       return buffers.set_positions(slots);
     });
     ASSERT_TRUE(other) << other.error().message;
@@ -319,8 +325,8 @@ TEST_P(KvCacheAppendDeviceTest, TokensInTwoPartsAreTheWhole) {
       KvCacheAppendArgs args = parts->args();
       for (TensorRef* source : {&args.k, &args.v}) {
         source->shape[1] = to - from;
-        source->data = static_cast<const std::byte*>(source->data) +
-                       from * source->strides[1] * element_bytes(descriptor.element);
+        source->data =
+            static_cast<const std::byte*>(source->data) + from * source->strides[1] * element_bytes(descriptor.element);
       }
       return run(part, args);
     };
@@ -371,12 +377,13 @@ const std::vector<DescriptorRule>& descriptor_rules() {
       {"more than a sequence holds", kContiguous, [](D& d) { d.num_tokens = 7; }, kInvalid, "num_tokens"},
       {"2^63 elements of k", kPaged, [](D& d) { d.num_tokens = d.k_head_dim = k2To40; }, kInvalid, "shape"},
       {"2^63 bytes of v_cache", kPaged, [](D& d) { d.num_pages = d.v_head_dim = 1 << 30; }, kInvalid, "shape"},
-      {"2^63 slots", kPaged, [](D& d) { d.num_kv_heads = 0, d.num_pages = d.page_size = k2To40; }, kInvalid, "page_size"},
+      {"2^63 slots", kPaged, [](D& d) { d.num_kv_heads = 0, d.num_pages = d.page_size = k2To40; }, kInvalid,
+       "page_size"},
       {"packed", kPaged, [](D& d) { d.element = Element::S4; }, kUnsupported, "element"},
       {"packed", kPaged, [](D& d) { d.element = Element::B1; }, kUnsupported, "element"},
       {"GGUF block", kPaged, [](D& d) { d.element = Element::Q8_0; }, kUnsupported, "element"},
       {"no element at all", kPaged, [](D& d) { d.element = static_cast<Element>(200); }, kUnsupported, "element"},
-      {"no layout at all", kContiguous, [](D& d) { d.layout = static_cast<KvCacheLayout>(9); }, kUnsupported, "contiguous"},
+      {"no layout", kContiguous, [](D& d) { d.layout = static_cast<KvCacheLayout>(9); }, kUnsupported, "contiguous"},
   };
   return rules;
 }
@@ -408,7 +415,8 @@ TEST(KvCacheAppendRules, EveryByteWideElementIsServedAndNoOther) {
   for (const ElementInfo& info : kElements) {
     KvCacheAppendDescriptor descriptor = parse(kPaged).descriptor;
     descriptor.element = info.element;
-    EXPECT_EQ(KvCacheAppendPlan::choose(descriptor, {}, DeviceInfo::sm80()).has_value(), info.layout.block_elems == 1) << info.name;
+    EXPECT_EQ(KvCacheAppendPlan::choose(descriptor, {}, DeviceInfo::sm80()).has_value(), info.layout.block_elems == 1)
+        << info.name;
   }
 }
 
@@ -422,7 +430,8 @@ TEST(KvCacheAppendRules, HugeSizesAreFine) {
   descriptor.num_kv_heads = 0;
   EXPECT_TRUE(KvCacheAppendPlan::choose(descriptor, {}, DeviceInfo::sm90a()));
   // What explain adds up passes 2^63 although no tensor does.
-  descriptor = parse("element=u8 layout=paged num_tokens=4611686018427387904 num_kv_heads=1 k_head_dim=1 v_head_dim=1").descriptor;
+  descriptor = parse("element=u8 layout=paged num_tokens=4611686018427387904 num_kv_heads=1 k_head_dim=1 v_head_dim=1")
+                   .descriptor;
   const auto explained = KvCacheAppendPlan::explain(descriptor, {}, DeviceInfo::sm90a());
   ASSERT_TRUE(explained);
   EXPECT_EQ(explained->bytes, std::numeric_limits<std::int64_t>::max());
@@ -439,7 +448,8 @@ struct ArgsRule {
 /// No arithmetic on the pointers, so that views can be made to point anywhere.
 template <class View>
 void move_data(View& view, std::int64_t bytes) {
-  view.data = reinterpret_cast<decltype(view.data)>(reinterpret_cast<std::uintptr_t>(view.data) + static_cast<std::uintptr_t>(bytes));
+  view.data = reinterpret_cast<decltype(view.data)>(reinterpret_cast<std::uintptr_t>(view.data) +
+                                                    static_cast<std::uintptr_t>(bytes));
 }
 
 template <class View>
@@ -454,13 +464,20 @@ void add_view_rules(std::vector<ArgsRule>* rules, const std::string& field, Devi
   const auto add = [&](const char* name, auto spoil, ErrorKind kind, const std::string& named) {
     rules->push_back({field + ": " + name, [=](KvCacheAppendArgs& args) { spoil(get(args)); }, kind, named});
   };
-  add("elsewhere", [=](auto& view) { view.device = elsewhere; }, ErrorKind::InvalidProblem, field);
-  add("of another element", [](auto& view) { view.element = Element::U8; }, ErrorKind::Unsupported, field + ".element");
-  add("null", [](auto& view) { view.data = nullptr; }, ErrorKind::InvalidProblem, field + ".data");
-  add("misaligned", [](auto& view) { move_data(view, 1); }, ErrorKind::MisalignedOperand, field + ".data");
-  add("one byte too long for its buffer", [](auto& view) { --view.buffer.end; }, ErrorKind::BufferTooSmall, field);
-  add("ahead of its buffer", [](auto& view) { ++view.buffer.begin; }, ErrorKind::InvalidProblem, field);
-  add("in no buffer", [](auto& view) { view.buffer = {}; }, ErrorKind::BufferTooSmall, field);
+  add(
+      "elsewhere", [=](auto& view) { view.device = elsewhere; }, ErrorKind::InvalidProblem, field);
+  add(
+      "of another element", [](auto& view) { view.element = Element::U8; }, ErrorKind::Unsupported, field + ".element");
+  add(
+      "null", [](auto& view) { view.data = nullptr; }, ErrorKind::InvalidProblem, field + ".data");
+  add(
+      "misaligned", [](auto& view) { move_data(view, 1); }, ErrorKind::MisalignedOperand, field + ".data");
+  add(
+      "one byte too long for its buffer", [](auto& view) { --view.buffer.end; }, ErrorKind::BufferTooSmall, field);
+  add(
+      "ahead of its buffer", [](auto& view) { ++view.buffer.begin; }, ErrorKind::InvalidProblem, field);
+  add(
+      "in no buffer", [](auto& view) { view.buffer = {}; }, ErrorKind::BufferTooSmall, field);
 }
 
 template <class Get>
@@ -469,17 +486,35 @@ void add_tensor_rules(std::vector<ArgsRule>* rules, const std::string& field, De
   const auto add = [&](const char* name, auto spoil, ErrorKind kind, const std::string& named) {
     rules->push_back({field + ": " + name, [=](KvCacheAppendArgs& args) { spoil(get(args)); }, kind, named});
   };
-  add("of another shape", [](auto& view) { ++view.shape[1]; }, ErrorKind::InvalidProblem, field + ".shape");
-  add("of a smaller shape", [](auto& view) { --view.shape[0]; }, ErrorKind::InvalidProblem, field + ".shape");
-  add("of another rank", [](auto& view) { view.shape = view.strides = Dims{2, 2}; }, ErrorKind::InvalidProblem, field + ".shape");
-  add("with strides of another rank", [](auto& view) { view.strides = Dims{8, 1}; }, ErrorKind::InvalidProblem, field + ".strides");
-  add("with a stride that reaches too far", [](auto& view) { ++view.strides[0]; }, ErrorKind::BufferTooSmall, field);
-  add("backwards", [](auto& view) { view.strides[0] *= -1; }, ErrorKind::InvalidProblem, field);
-  add("around the address space", [](auto& view) { view.strides[0] = std::numeric_limits<std::int64_t>::max(); },
+  add(
+      "of another shape", [](auto& view) { ++view.shape[1]; }, ErrorKind::InvalidProblem, field + ".shape");
+  add(
+      "of a smaller shape", [](auto& view) { --view.shape[0]; }, ErrorKind::InvalidProblem, field + ".shape");
+  add(
+      "of another rank",
+      [](auto& view) {
+        view.shape = view.strides = Dims{2, 2};
+      },
+      ErrorKind::InvalidProblem, field + ".shape");
+  add(
+      "with strides of another rank",
+      [](auto& view) {
+        view.strides = Dims{8, 1};
+      },
+      ErrorKind::InvalidProblem, field + ".strides");
+  add(
+      "with a stride that reaches too far", [](auto& view) { ++view.strides[0]; }, ErrorKind::BufferTooSmall, field);
+  add(
+      "backwards", [](auto& view) { view.strides[0] *= -1; }, ErrorKind::InvalidProblem, field);
+  add(
+      "around the address space", [](auto& view) { view.strides[0] = std::numeric_limits<std::int64_t>::max(); },
       ErrorKind::InvalidProblem, field);
-  add("with gaps in its rows", [](auto& view) { unbound(view), view.strides[view.rank() - 1] = 2; }, ErrorKind::Unsupported,
+  add(
+      "with gaps in its rows", [](auto& view) { unbound(view), view.strides[view.rank() - 1] = 2; },
+      ErrorKind::Unsupported, field + ".strides");
+  add(
+      "with broadcast rows", [](auto& view) { view.strides[view.rank() - 1] = 0; }, ErrorKind::Unsupported,
       field + ".strides");
-  add("with broadcast rows", [](auto& view) { view.strides[view.rank() - 1] = 0; }, ErrorKind::Unsupported, field + ".strides");
 }
 
 TEST_P(KvCacheAppendTest, Args) {
@@ -487,12 +522,18 @@ TEST_P(KvCacheAppendTest, Args) {
   const Device elsewhere = stream.device().is_cpu() ? Device::cuda() : Device::cpu();
   constexpr auto kInvalid = ErrorKind::InvalidProblem;
   std::vector<ArgsRule> rules;
-  add_tensor_rules(&rules, "k", elsewhere, [](auto& args) -> auto& { return args.k; });
-  add_tensor_rules(&rules, "v", elsewhere, [](auto& args) -> auto& { return args.v; });
-  add_tensor_rules(&rules, "k_cache", elsewhere, [](auto& args) -> auto& { return args.k_cache; });
-  add_tensor_rules(&rules, "v_cache", elsewhere, [](auto& args) -> auto& { return args.v_cache; });
-  add_view_rules(&rules, "positions", elsewhere, [](auto& args) -> auto& { return args.positions; });
-  add_view_rules(&rules, "status", elsewhere, [](auto& args) -> auto& { return *args.status; });
+  add_tensor_rules(
+      &rules, "k", elsewhere, [](auto& args) -> auto& { return args.k; });
+  add_tensor_rules(
+      &rules, "v", elsewhere, [](auto& args) -> auto& { return args.v; });
+  add_tensor_rules(
+      &rules, "k_cache", elsewhere, [](auto& args) -> auto& { return args.k_cache; });
+  add_tensor_rules(
+      &rules, "v_cache", elsewhere, [](auto& args) -> auto& { return args.v_cache; });
+  add_view_rules(
+      &rules, "positions", elsewhere, [](auto& args) -> auto& { return args.positions; });
+  add_view_rules(
+      &rules, "status", elsewhere, [](auto& args) -> auto& { return *args.status; });
 
   using Args = KvCacheAppendArgs;
   const auto put_at = [](auto& view, const auto& other) {
@@ -509,16 +550,18 @@ TEST_P(KvCacheAppendTest, Args) {
            {"k in v_cache", [=](Args& a) { put_at(a.k, a.v_cache); }, kInvalid, "v_cache and k overlap"},
            {"v in k_cache", [=](Args& a) { put_at(a.v, a.k_cache); }, kInvalid, "k_cache and v overlap"},
            {"v in v_cache", [=](Args& a) { put_at(a.v, a.v_cache); }, kInvalid, "v_cache and v overlap"},
-           {"positions in k_cache", [=](Args& a) { put_at(a.positions, a.k_cache); }, kInvalid, "k_cache and positions"},
-           {"positions in v_cache", [=](Args& a) { put_at(a.positions, a.v_cache); }, kInvalid, "v_cache and positions"},
+           {"positions in k_cache", [=](Args& a) { put_at(a.positions, a.k_cache); }, kInvalid,
+            "k_cache and positions"},
+           {"positions in v_cache", [=](Args& a) { put_at(a.positions, a.v_cache); }, kInvalid,
+            "v_cache and positions"},
            {"status in k_cache", [=](Args& a) { put_at(*a.status, a.k_cache); }, kInvalid, "status and k_cache"},
            {"status in v_cache", [=](Args& a) { put_at(*a.status, a.v_cache); }, kInvalid, "status and v_cache"},
            {"status in k", [=](Args& a) { put_at(*a.status, a.k); }, kInvalid, "status and k overlap"},
            {"status in v", [=](Args& a) { put_at(*a.status, a.v); }, kInvalid, "status and v overlap"},
            {"status in positions", [=](Args& a) { put_at(*a.status, a.positions); }, kInvalid, "status and positions"},
            {"one cache for both", [=](Args& a) { put_at(a.v_cache, a.k_cache); }, kInvalid, "k_cache and v_cache"},
-           {"caches a token apart", [=](Args& a) { put_at(a.v_cache, a.k_cache), move_data(a.v_cache, 2 * 24); }, kInvalid,
-            "k_cache and v_cache"},
+           {"caches a token apart", [=](Args& a) { put_at(a.v_cache, a.k_cache), move_data(a.v_cache, 2 * 24); },
+            kInvalid, "k_cache and v_cache"},
        })
     rules.push_back(rule);
 
@@ -555,9 +598,12 @@ TEST_P(KvCacheAppendDeviceTest, InterleavedCachesStepOverEachOther) {
   ASSERT_TRUE(plan && buffers);
   using Args = KvCacheAppendArgs;
   for (const ArgsRule& rule : std::vector<ArgsRule>{
-           {"a token apart", [](Args& a) { move_data(a.v_cache, -2 * 24); }, ErrorKind::InvalidProblem, "k_cache and v_cache"},
-           {"an element too far", [](Args& a) { move_data(a.k_cache, 2); }, ErrorKind::InvalidProblem, "k_cache and v_cache"},
-           {"a shorter page", [](Args& a) { a.v_cache.strides[0] = 95; }, ErrorKind::InvalidProblem, "k_cache and v_cache"},
+           {"a token apart", [](Args& a) { move_data(a.v_cache, -2 * 24); }, ErrorKind::InvalidProblem,
+            "k_cache and v_cache"},
+           {"an element too far", [](Args& a) { move_data(a.k_cache, 2); }, ErrorKind::InvalidProblem,
+            "k_cache and v_cache"},
+           {"a shorter page", [](Args& a) { a.v_cache.strides[0] = 95; }, ErrorKind::InvalidProblem,
+            "k_cache and v_cache"},
            {"half an element", [](Args& a) { move_data(a.v_cache, -1); }, ErrorKind::MisalignedOperand, "v_cache"},
        }) {
     Args args = buffers->args();
@@ -607,10 +653,11 @@ TEST_P(KvCacheAppendDeviceTest, AStreamOfAnotherDeviceIsRefused) {
 
 /// What the narrow kernel cannot count makes the wide one, also where nothing is moved.
 TEST_P(KvCacheAppendDeviceTest, HugeSizesWithoutElementsRun) {
-  for (const char* fields : {"num_tokens=2 k_head_dim=8 num_sequences=2 max_seq_len=1099511627776 positions=7x1099511627775 status=true",
-                             "num_tokens=4294967296 num_sequences=1 max_seq_len=4294967296 positions=0 status=true",
-                             "layout=paged num_tokens=2 k_head_dim=8 page_size=4294967296 positions=0x-1 status=true",
-                             "layout=paged num_tokens=2 num_pages=4294967296 page_size=3 positions=12884901887x12884901888 status=true"}) {
+  for (const char* fields :
+       {"num_tokens=2 k_head_dim=8 num_sequences=2 max_seq_len=1099511627776 positions=7x1099511627775 status=true",
+        "num_tokens=4294967296 num_sequences=1 max_seq_len=4294967296 positions=0 status=true",
+        "layout=paged num_tokens=2 k_head_dim=8 page_size=4294967296 positions=0x-1 status=true",
+        "layout=paged num_tokens=2 num_pages=4294967296 page_size=3 positions=12884901887x12884901888 status=true"}) {
     const KvCacheAppendCase value = parse(fields);
     auto buffers = KvCacheAppendBuffers::create(value, stream);
     ASSERT_TRUE(buffers) << buffers.error().message;
@@ -634,8 +681,10 @@ TEST_P(KvCacheAppendDeviceTest, ZeroTokensNeedNoPointers) {
       auto buffers = KvCacheAppendBuffers::create(value, stream);
       ASSERT_TRUE(buffers) << buffers.error().message;
       KvCacheAppendArgs args = buffers->args();
-      args.k = TensorRef(nullptr, value.descriptor.element, args.k.shape, Dims::filled(args.k.rank(), kMax), stream.device(), {});
-      args.v = TensorRef(nullptr, value.descriptor.element, args.v.shape, Dims::filled(args.v.rank(), kMax), stream.device(), {});
+      args.k = TensorRef(nullptr, value.descriptor.element, args.k.shape, Dims::filled(args.k.rank(), kMax),
+                         stream.device(), {});
+      args.v = TensorRef(nullptr, value.descriptor.element, args.v.shape, Dims::filled(args.v.rank(), kMax),
+                         stream.device(), {});
       args.k.strides[args.k.rank() - 1] = args.v.strides[args.v.rank() - 1] = 1;
       const Result<void> ran = run(value, args);
       ASSERT_TRUE(ran) << fields << ": " << ran.error().message;
@@ -647,12 +696,14 @@ TEST_P(KvCacheAppendDeviceTest, ZeroTokensNeedNoPointers) {
 
 /// A pool without pages takes no token, however many rows a broadcast source claims.
 TEST_P(KvCacheAppendDeviceTest, NothingIsAppendedToAPoolWithoutPages) {
-  KvCacheAppendCase value = parse("element=u8 layout=paged num_tokens=3 num_kv_heads=1 k_head_dim=1 v_head_dim=1 page_size=2 status=true");
+  KvCacheAppendCase value =
+      parse("element=u8 layout=paged num_tokens=3 num_kv_heads=1 k_head_dim=1 v_head_dim=1 page_size=2 status=true");
   auto buffers = KvCacheAppendBuffers::create(value, stream);
   ASSERT_TRUE(buffers) << buffers.error().message;
   value.descriptor.num_kv_heads = std::int64_t{1} << 50;
   KvCacheAppendArgs args = buffers->args();
-  for (TensorRef* source : {&args.k, &args.v}) source->shape[1] = value.descriptor.num_kv_heads, source->strides = {0, 0, 0};
+  for (TensorRef* source : {&args.k, &args.v})
+    source->shape[1] = value.descriptor.num_kv_heads, source->strides = {0, 0, 0};
   for (TensorMut* cache : {&args.k_cache, &args.v_cache}) cache->shape[2] = value.descriptor.num_kv_heads;
   const Result<void> ran = run(value, args);
   ASSERT_TRUE(ran) << ran.error().message;
@@ -670,8 +721,11 @@ std::string sku_of(const char* fields, const PlanPreference& preference, const D
 TEST(KvCacheAppendChoice, EveryArchHasItsSku) {
   DeviceInfo scalar_cpu = DeviceInfo::cpu();
   scalar_cpu.target = CodeTarget::for_cpu(CpuTarget::Scalar);
-  for (const auto& [device, arch] : {std::pair<DeviceInfo, std::string>{DeviceInfo::sm80(), "sm80"}, {DeviceInfo::sm89(), "sm89"},
-                                     {DeviceInfo::sm90a(), "sm90a"}, {DeviceInfo::cpu(), "cpu"}, {scalar_cpu, "cpu"}}) {
+  for (const auto& [device, arch] : {std::pair<DeviceInfo, std::string>{DeviceInfo::sm80(), "sm80"},
+                                     {DeviceInfo::sm89(), "sm89"},
+                                     {DeviceInfo::sm90a(), "sm90a"},
+                                     {DeviceInfo::cpu(), "cpu"},
+                                     {scalar_cpu, "cpu"}}) {
     EXPECT_EQ(sku_of(kContiguous, {}, device), "kv_cache_append/f16:i64/-/-/contiguous/" + arch + "/bespoke");
     EXPECT_EQ(sku_of(kPaged, {}, device), "kv_cache_append/f16:i64/-/-/paged/" + arch + "/bespoke");
     const auto choice = KvCacheAppendPlan::choose(parse(kPaged).descriptor, {}, device);
@@ -687,13 +741,20 @@ TEST(KvCacheAppendChoice, PreferencesAreMetOrUnsupported) {
   const DeviceInfo h200 = DeviceInfo::sm90a(), l40s = DeviceInfo::sm89();
   EXPECT_EQ(sku_of(kPaged, {.force_arch = Arch::Sm80}, h200), "kv_cache_append/f16:i64/-/-/paged/sm80@sm90/bespoke");
   EXPECT_EQ(sku_of(kPaged, {.force_arch = Arch::Sm80}, l40s), "kv_cache_append/f16:i64/-/-/paged/sm80/bespoke");
-  EXPECT_EQ(sku_of(kPaged, {.exclude_archs = {Arch::Sm90a}}, h200), "kv_cache_append/f16:i64/-/-/paged/sm89@sm90/bespoke");
+  EXPECT_EQ(sku_of(kPaged, {.exclude_archs = {Arch::Sm90a}}, h200),
+            "kv_cache_append/f16:i64/-/-/paged/sm89@sm90/bespoke");
   DeviceInfo cpu = DeviceInfo::cpu();
   cpu.target = CodeTarget::for_cpu(CpuTarget::Avx512);
-  EXPECT_EQ(sku_of(kPaged, {.force_cpu_target = CpuTarget::Scalar}, cpu), "kv_cache_append/f16:i64/-/-/paged/cpu@scalar/bespoke");
+  EXPECT_EQ(sku_of(kPaged, {.force_cpu_target = CpuTarget::Scalar}, cpu),
+            "kv_cache_append/f16:i64/-/-/paged/cpu@scalar/bespoke");
   for (Determinism determinism : {Determinism::RunToRun, Determinism::BatchInvariant, Determinism::MatchesCpu})
     for (const DeviceInfo& device : {h200, cpu})
-      EXPECT_EQ(sku_of(kPaged, {.determinism = determinism, .max_workspace_bytes = 0, .force_backend = Backend::Bespoke, .autotune = true}, device),
+      EXPECT_EQ(sku_of(kPaged,
+                       {.determinism = determinism,
+                        .max_workspace_bytes = 0,
+                        .force_backend = Backend::Bespoke,
+                        .autotune = true},
+                       device),
                 sku_of(kPaged, {}, device));
 
   struct Refused {
@@ -821,9 +882,9 @@ TEST_P(KvCacheAppendDeviceTest, APlanCacheKeepsOnePlanForEachDescriptor) {
 TEST_P(KvCacheAppendTest, RunDoesOnlyWhatItMust) {
   if (!kCanCountCalls) GTEST_SKIP() << "a sanitizer has taken the functions that are counted";
   const Stream stream = GetParam().device.is_cpu() ? Stream::cpu(2) : *make_stream(GetParam().device);
-  for (const char* fields :
-       {kContiguous, kPaged,
-        "element=f32 layout=paged num_tokens=700 num_kv_heads=8 k_head_dim=64 v_head_dim=64 num_pages=90 page_size=8"}) {
+  for (const char* fields : {kContiguous, kPaged,
+                             "element=f32 layout=paged num_tokens=700 num_kv_heads=8 k_head_dim=64 v_head_dim=64 "
+                             "num_pages=90 page_size=8"}) {
     const KvCacheAppendCase value = parse(fields);
     const auto plan = KvCacheAppendPlan::select(stream, value.descriptor, GetParam().preference);
     auto buffers = KvCacheAppendBuffers::create(value, stream);

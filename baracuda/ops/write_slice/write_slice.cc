@@ -82,7 +82,8 @@ Window collapse(const WriteSliceDescriptor& descriptor, const Dims& dest_strides
   for (int k = 1; k < window.num_axes; ++k) {
     WriteSliceAxis& inner = window.axes[kept];
     const WriteSliceAxis& outer = window.axes[k];
-    if (outer.dest_stride == inner.extent * inner.dest_stride && outer.source_stride == inner.extent * inner.source_stride)
+    if (outer.dest_stride == inner.extent * inner.dest_stride &&
+        outer.source_stride == inner.extent * inner.source_stride)
       inner.extent *= outer.extent;
     else
       window.axes[++kept] = outer;
@@ -119,10 +120,9 @@ Window collapse(const WriteSliceDescriptor& descriptor, const Dims& dest_strides
 bool serves(Variant variant, const Window& window, const WriteSliceDescriptor& descriptor) {
   switch (variant) {
     case Variant::WholeDest:
-      return serves(Variant::ContiguousChunk, window, descriptor) && descriptor.start == Dims::filled(descriptor.start.rank(), 0) &&
-             descriptor.end == descriptor.dest_shape;
-    case Variant::ContiguousChunk:
-      return !descriptor.device_starts && window.run_bytes > 0 && window.num_axes == 0;
+      return serves(Variant::ContiguousChunk, window, descriptor) &&
+             descriptor.start == Dims::filled(descriptor.start.rank(), 0) && descriptor.end == descriptor.dest_shape;
+    case Variant::ContiguousChunk: return !descriptor.device_starts && window.run_bytes > 0 && window.num_axes == 0;
     case Variant::Rows: return window.run_bytes > 0;
     case Variant::Nibbles: return window.in_nibbles;
     case Variant::Generic: return !window.in_nibbles && window.run_bytes == 0;
@@ -137,17 +137,17 @@ Error invalid(std::string message) { return Error::invalid_problem(fmt::format("
 Result<void> validate(const WriteSliceDescriptor& descriptor) {
   const Dims &shape = descriptor.dest_shape, &start = descriptor.start, &end = descriptor.end;
   if (!is_byte_wide(descriptor.element) && !is_packed_4bit(descriptor.element))
-    return Error::unsupported(fmt::format("{}: element is {}, expected a byte-wide kind, s4 or u4", kPlan,
-                                          name_of(descriptor.element)));
+    return Error::unsupported(
+        fmt::format("{}: element is {}, expected a byte-wide kind, s4 or u4", kPlan, name_of(descriptor.element)));
   if (shape.rank() == 0) return invalid("dest_shape has rank 0, expected 1 to 8");
   if (shape.rank() > kMaxRank)
-    return Error::unsupported(fmt::format("{}: dest_shape has rank {}, expected at most {}", kPlan, shape.rank(), kMaxRank));
+    return Error::unsupported(
+        fmt::format("{}: dest_shape has rank {}, expected at most {}", kPlan, shape.rank(), kMaxRank));
   if (start.rank() != shape.rank() || end.rank() != shape.rank())
     return invalid(fmt::format("start has {} and end {} entries, expected {}, the rank of dest_shape", start.rank(),
                                end.rank(), shape.rank()));
   for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (shape[axis] < 0)
-      return invalid(fmt::format("dest_shape[{}] is {}, expected at least 0", axis, shape[axis]));
+    if (shape[axis] < 0) return invalid(fmt::format("dest_shape[{}] is {}, expected at least 0", axis, shape[axis]));
     if (start[axis] < 0 || start[axis] > end[axis] || end[axis] > shape[axis])
       return invalid(fmt::format("start[{0}] is {1} and end[{0}] is {2}, expected 0 ≤ start ≤ end ≤ {3}", axis,
                                  start[axis], end[axis], shape[axis]));
@@ -171,8 +171,10 @@ std::int64_t num_elements(const Dims& extents) {
   return elements;
 }
 
-std::int64_t bytes_of(const WriteSliceDescriptor& descriptor) {
-  return static_cast<std::int64_t>(contiguous_bytes(descriptor.element, extents_of(descriptor)));
+/// Bytes read and written; held at the largest number past 2^63.
+std::int64_t moved_bytes(const WriteSliceDescriptor& descriptor) {
+  const std::uint64_t bytes = 2 * contiguous_bytes(descriptor.element, extents_of(descriptor));
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, std::numeric_limits<std::int64_t>::max()));
 }
 
 // ---- candidates -----------------------------------------------------------------------------------------------------
@@ -188,12 +190,14 @@ constexpr PrecisionGuarantee kGuarantee{.math = MathPrecision::None,
 template <Variant kVariant>
 Verdict accepts(const WriteSliceDescriptor& descriptor) {
   const Dims extents = extents_of(descriptor);
+  const bool is_copy = kVariant == Variant::WholeDest || kVariant == Variant::ContiguousChunk;
+  if (is_copy && descriptor.device_starts) return Verdict::reject("the position is known on the device alone");
   if (num_elements(extents) == 0) return Verdict::accept();
   const Window window = collapse(descriptor, contiguous_strides(descriptor.dest_shape), contiguous_strides(extents));
   if (serves(kVariant, window, descriptor)) return Verdict::accept();
   switch (kVariant) {
-    case Variant::WholeDest: return Verdict::reject("the window is not known to be the whole destination, in whole bytes");
-    case Variant::ContiguousChunk: return Verdict::reject("the window is not known to be one run of whole bytes");
+    case Variant::WholeDest: return Verdict::reject("the window is not the whole destination, in whole bytes");
+    case Variant::ContiguousChunk: return Verdict::reject("the window is not one run of whole bytes");
     case Variant::Rows: return Verdict::reject("contiguous tensors give no rows of 32 whole bytes or more");
     case Variant::Nibbles: return Verdict::reject("contiguous tensors give whole bytes");
     case Variant::Generic: return Verdict::reject("contiguous tensors give long rows, or nibbles");
@@ -209,7 +213,8 @@ constexpr std::array<WriteSliceCandidate, kNumVariants> kVariants = {{
     {kArch, kCopy, "whole_dest", "one copy of the whole destination", accepts<Variant::WholeDest>},
     {kArch, kCopy, "contiguous_chunk", "one copy", accepts<Variant::ContiguousChunk>},
     {kArch, Backend::Bespoke, "rows", "contiguous rows at any alignment", accepts<Variant::Rows>},
-    {kArch, Backend::Bespoke, "nibbles", "4-bit elements one by one, each byte written by one owner", accepts<Variant::Nibbles>},
+    {kArch, Backend::Bespoke, "nibbles", "4-bit elements one by one, each byte written by one owner",
+     accepts<Variant::Nibbles>},
     {kArch, Backend::Bespoke, "generic", "elements one by one, any strides", accepts<Variant::Generic>},
 }};
 constexpr auto& kCpuCandidates = kVariants<Arch::Cpu, Backend::Bespoke>;
@@ -224,7 +229,8 @@ CandidateTraits traits_of(const WriteSliceCandidate& candidate) {
   return {candidate.arch, candidate.backend, kGuarantee, 0};
 }
 
-KernelSku make_sku(const WriteSliceDescriptor& descriptor, const WriteSliceCandidate& candidate, const ArchChoice& arch) {
+KernelSku make_sku(const WriteSliceDescriptor& descriptor, const WriteSliceCandidate& candidate,
+                   const ArchChoice& arch) {
   KernelSku sku;
   sku.category = Category::DataMovement;
   sku.op = WriteSlicePlan::kName;
@@ -284,7 +290,8 @@ std::uint32_t fill_grid(Variant variant, bool wide_index, WriteSliceParams* para
   if (variant == Variant::Rows) {
     auto misaligned = reinterpret_cast<std::uintptr_t>(params->dest);
     for (int k = 0; k < params->num_axes; ++k) misaligned |= static_cast<std::uintptr_t>(params->axes[k].dest_stride);
-    for (int axis = 0; axis < params->rank; ++axis) misaligned |= static_cast<std::uintptr_t>(params->start_strides[axis]);
+    for (int axis = 0; axis < params->rank; ++axis)
+      misaligned |= static_cast<std::uintptr_t>(params->start_strides[axis]);
     const RowPartition partition =
         partition_rows(params->row_bytes, misaligned, WriteSliceConfig::unroll(), WriteSliceConfig::num_threads());
     params->lanes_log2 = partition.lanes_log2;
@@ -349,9 +356,8 @@ Result<PlanChoice> WriteSlicePlan::choose(const Descriptor& descriptor, const Pl
   BARACUDA_ASSIGN_OR_RETURN(const ArchChoice arch, choose_arch(kPlan, preference, device));
   PlanChoice choice;
   const auto candidates = candidates_for(device);
-  BARACUDA_ASSIGN_OR_RETURN(
-      const std::size_t picked,
-      pick_candidate(kPlan, candidates, descriptor, arch.arch, preference, traits_of, &choice.candidates));
+  BARACUDA_ASSIGN_OR_RETURN(const std::size_t picked, pick_candidate(kPlan, candidates, descriptor, arch.arch,
+                                                                     preference, traits_of, &choice.candidates));
   choice.sku = make_sku(descriptor, candidates[picked], arch);
   return choice;
 }
@@ -362,7 +368,7 @@ Result<Explanation> WriteSlicePlan::explain(const Descriptor& descriptor, const 
   Explanation explanation;
   explanation.device = device;
   explanation.choice = std::move(choice);
-  explanation.bytes = 2 * bytes_of(descriptor);
+  explanation.bytes = moved_bytes(descriptor);
   explanation.seconds = copy_seconds(explanation.bytes, device);
   return explanation;
 }
@@ -379,9 +385,8 @@ Result<CompileReport> WriteSlicePlan::compile(const Descriptor& descriptor, cons
   CompileReport report;
   if (allowed.arch.arch == Arch::Cpu) return report;
   for (Variant variant : kernel_variants(descriptor, allowed)) {
-    BARACUDA_ASSIGN_OR_RETURN(
-        KernelReport kernel,
-        jit::compile_report(write_slice_kernel(make_config(descriptor, variant), allowed.arch.target)));
+    BARACUDA_ASSIGN_OR_RETURN(KernelReport kernel, jit::compile_report(write_slice_kernel(
+                                                       make_config(descriptor, variant), allowed.arch.target)));
     report.kernels.push_back(std::move(kernel));
   }
   return report;
@@ -452,8 +457,9 @@ Result<WriteSlicePlan::State::Prepared> WriteSlicePlan::State::prepare(const Arg
     prepared.variant = static_cast<Variant>(i);
     if (allowed.variants[i] && serves(prepared.variant, prepared.window, descriptor)) return prepared;
   }
-  return Error::unsupported(fmt::format("{}: strides {} of dest with {} of source need a variant that the preference excludes",
-                                        kPlan, args.dest.strides.to_string(), args.source.strides.to_string()));
+  return Error::unsupported(
+      fmt::format("{}: strides {} of dest with {} of source need a variant that the preference excludes", kPlan,
+                  args.dest.strides.to_string(), args.source.strides.to_string()));
 }
 
 WriteSliceParams WriteSlicePlan::State::make_params(const Args& args, const Prepared& prepared) const {
@@ -520,13 +526,16 @@ Result<void> WriteSlicePlan::run(const Stream& stream, const Workspace&, const A
       else
         params.dest += moved;
     }
-    state.cpu_kernel(params, prepared.variant, std::max(1, element_bytes(state.descriptor.element)), stream.num_threads());
+    state.cpu_kernel(params, prepared.variant, std::max(1, element_bytes(state.descriptor.element)),
+                     stream.num_threads());
     return {};
   }
   if (prepared.variant == Variant::WholeDest || prepared.variant == Variant::ContiguousChunk)
     return cuda::copy_device_to_device(stream, params.dest, params.source, static_cast<std::size_t>(params.row_bytes));
-  const std::uint32_t blocks = fill_grid(prepared.variant, state.wide_index, &params);
-  const cuda::LaunchShape shape{.grid = {blocks}, .block = {static_cast<std::uint32_t>(WriteSliceConfig::num_threads())}};
+  // An empty window still has its position checked, for the status.
+  const std::uint32_t blocks = state.empty ? 1 : fill_grid(prepared.variant, state.wide_index, &params);
+  const cuda::LaunchShape shape{.grid = {blocks},
+                                .block = {static_cast<std::uint32_t>(WriteSliceConfig::num_threads())}};
   return cuda::launch(*state.kernels[static_cast<int>(prepared.variant)], stream, shape, &params);
 }
 

@@ -48,7 +48,7 @@ struct WriteSliceDescriptor {
 };
 
 template <class Self, class Visit>
-  requires std::same_as<std::remove_const_t<Self>, WriteSliceDescriptor>
+requires std::same_as<std::remove_const_t<Self>, WriteSliceDescriptor>
 void visit_fields(Self& descriptor, Visit&& visit) {
   visit("element", descriptor.element);
   visit("dest", descriptor.dest_shape);
@@ -106,7 +106,9 @@ class WriteSlicePlan {
 
 template <>
 struct std::hash<baracuda::WriteSliceDescriptor> {
-  std::size_t operator()(const baracuda::WriteSliceDescriptor& descriptor) const { return baracuda::hash_of(descriptor); }
+  std::size_t operator()(const baracuda::WriteSliceDescriptor& descriptor) const {
+    return baracuda::hash_of(descriptor);
+  }
 };
 
 static_assert(baracuda::Plan<baracuda::WriteSlicePlan>);

@@ -57,7 +57,7 @@ Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& ta
   const WriteSliceDescriptor& descriptor = value.descriptor;
   const Dims& shape = descriptor.dest_shape;
   BARACUDA_ASSIGN_OR_RETURN(const Stream stream, target.device.is_cpu() ? Result<Stream>(Stream::cpu(value.num_threads))
-                                                                         : make_stream(target.device));
+                                                                        : make_stream(target.device));
   BARACUDA_ASSIGN_OR_RETURN(const WriteSlicePlan plan, WriteSlicePlan::select(stream, descriptor, target.preference));
 
   Dims extents = descriptor.end;
@@ -68,11 +68,12 @@ Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& ta
   const Extent source_extent = extent_of(descriptor.element, extents, source_strides);
 
   Random random(value.seed);
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer dest, GuardedBuffer::create("dest", stream, dest_extent.bytes, random,
-                                                                      value.dest_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer dest,
+                            GuardedBuffer::create("dest", stream, dest_extent.bytes, random, value.dest_misalignment));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer source, GuardedBuffer::create("source", stream, source_extent.bytes, random,
                                                                         value.source_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer starts, GuardedBuffer::create("device_starts", stream, 8 * shape.rank(), random));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer starts,
+                            GuardedBuffer::create("device_starts", stream, 8 * shape.rank(), random));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, GuardedBuffer::create("status", stream, 4, random));
   const Dims positions = value.device_starts.empty() ? descriptor.start : value.device_starts;
   std::memcpy(starts.image().data(), positions.begin(), starts.image().size());

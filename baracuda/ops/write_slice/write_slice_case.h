@@ -14,9 +14,9 @@ namespace baracuda::testing {
 /// One run of WriteSlicePlan: the descriptor, and how its tensors lie in memory.
 struct WriteSliceCase {
   WriteSliceDescriptor descriptor;
-  Dims dest_strides;    ///< rank 0: contiguous
-  Dims source_strides;  ///< likewise
-  int dest_misalignment = 0;    ///< bytes past a 256-byte boundary; a multiple of the element size
+  Dims dest_strides;          ///< rank 0: contiguous
+  Dims source_strides;        ///< likewise
+  int dest_misalignment = 0;  ///< bytes past a 256-byte boundary; a multiple of the element size
   int source_misalignment = 0;
   Dims device_starts;  ///< the positions on the device; rank 0: those of the descriptor
   bool status = false;
@@ -25,7 +25,7 @@ struct WriteSliceCase {
 };
 
 template <class Self, class Visit>
-  requires std::same_as<std::remove_const_t<Self>, WriteSliceCase>
+requires std::same_as<std::remove_const_t<Self>, WriteSliceCase>
 void visit_fields(Self& self, Visit&& visit) {
   visit_fields(self.descriptor, visit);
   visit("dest_strides", self.dest_strides);

@@ -12,8 +12,8 @@ enum class WriteSliceVariant : unsigned char { WholeDest, ContiguousChunk, Rows,
 /// registers for the sake of one block more on a multiprocessor.
 struct WriteSliceConfig {
   WriteSliceVariant variant;
-  int element_bytes;   ///< alignment of pointers, strides and rows; 1 for the packed kinds
-  bool wide_index;     ///< more than 2^31 − 1 elements
+  int element_bytes;  ///< alignment of pointers, strides and rows; 1 for the packed kinds
+  bool wide_index;    ///< more than 2^31 − 1 elements
   bool device_starts;
 
   static constexpr int num_threads() { return 256; }
@@ -31,8 +31,8 @@ struct WriteSliceAxis {
 /// A window in as few axes as describe it. Axes come innermost first, dest strides are positive and ascend, and each
 /// steps over all that is inside: the base corner has the smallest dest address.
 struct WriteSliceParams {
-  char* dest;            ///< base corner; Nibbles: the view's pointer
-  const char* source;    ///< base corner; Nibbles: the view's pointer
+  char* dest;               ///< base corner; Nibbles: the view's pointer
+  const char* source;       ///< base corner; Nibbles: the view's pointer
   long long dest_nibble;    ///< Nibbles: base corner, counted from `dest`
   long long source_nibble;  ///< Nibbles: base corner, counted from `source`
 
@@ -99,8 +99,8 @@ constexpr void write_nibble(const WriteSliceParams& params, long long base_nibbl
   if (odd && shared) return;
   char* byte = params.dest + (address >> 1);
   const unsigned value = load_nibble(params.source, source_nibble);
-  const unsigned other = shared ? load_nibble(params.source, neighbour_source)
-                                : load_nibble(params.dest, odd ? address - 1 : address + 1);
+  const unsigned other =
+      shared ? load_nibble(params.source, neighbour_source) : load_nibble(params.dest, odd ? address - 1 : address + 1);
   *byte = static_cast<char>(odd ? (value << 4) | other : (other << 4) | value);
 }
 

@@ -127,7 +127,8 @@ void WriteGeneric(const WriteSliceParams& params, int num_threads) {
   const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerPiece / (inner.extent * std::int64_t{sizeof(T)}));
   cpu::parallel_for(num_threads, NumIndices(params, 1), grain, [&](std::int64_t begin, std::int64_t end) {
     ForEachIndex(params, 1, begin, end, [&](long long dest, long long source) {
-      WriteElements<T>(params.dest + dest, inner.dest_stride, params.source + source, inner.source_stride, inner.extent);
+      WriteElements<T>(params.dest + dest, inner.dest_stride, params.source + source, inner.source_stride,
+                       inner.extent);
     });
   });
 }

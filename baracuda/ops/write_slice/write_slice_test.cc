@@ -149,7 +149,8 @@ TEST_P(WriteSliceTest, CoveringSetSanitizer) {
 TEST_P(WriteSliceDeviceTest, ANibbleWindowInTwoPartsIsTheWholeWindow) {
   property("parts = whole", [&] {
     const std::int64_t rows = draw(1, 9, "rows"), cols = draw(1, 40, "cols");
-    const std::int64_t cut = 2 * draw(0, rows / 2, "half the cut");  // even, so that a pointer can name its first nibble
+    const std::int64_t cut =
+        2 * draw(0, rows / 2, "half the cut");  // even, so that a pointer can name its first nibble
     const Stream stream = *make_stream(GetParam());
     const std::int64_t bytes = (rows * cols + 1) / 2;
     Random random(7);
@@ -188,14 +189,20 @@ const std::vector<DescriptorRule>& descriptor_rules() {
   constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
   static const std::vector<DescriptorRule> rules = {
       {"rank 0", {Element::F32, {}, {}, {}}, ErrorKind::InvalidProblem, "dest_shape"},
-      {"rank 9", {Element::F32, Dims::filled(9, 1), Dims::filled(9, 0), Dims::filled(9, 1)}, ErrorKind::Unsupported, "dest_shape"},
+      {"rank 9",
+       {Element::F32, Dims::filled(9, 1), Dims::filled(9, 0), Dims::filled(9, 1)},
+       ErrorKind::Unsupported,
+       "dest_shape"},
       {"start of another rank", {Element::F32, {4, 4}, {0}, {4, 4}}, ErrorKind::InvalidProblem, "start"},
       {"end of another rank", {Element::F32, {4, 4}, {0, 0}, {4, 4, 4}}, ErrorKind::InvalidProblem, "end"},
       {"negative extent", {Element::F32, {4, -4}, {0, 0}, {4, 0}}, ErrorKind::InvalidProblem, "dest_shape[1]"},
       {"negative start", {Element::F32, {4, 4}, {-1, 0}, {4, 4}}, ErrorKind::InvalidProblem, "start[0]"},
       {"start past end", {Element::F32, {4, 4}, {0, 3}, {4, 2}}, ErrorKind::InvalidProblem, "start[1]"},
       {"end past the shape", {Element::F32, {4, 4}, {0, 0}, {4, 5}}, ErrorKind::InvalidProblem, "end[1]"},
-      {"end past the shape, positions on the device", {Element::F32, {4, 4}, {0, 0}, {4, 5}, true}, ErrorKind::InvalidProblem, "end[1]"},
+      {"end past the shape, positions on the device",
+       {Element::F32, {4, 4}, {0, 0}, {4, 5}, true},
+       ErrorKind::InvalidProblem,
+       "end[1]"},
       {"2^63 elements", {Element::U8, {kMax, 2}, {0, 0}, {1, 1}}, ErrorKind::InvalidProblem, "dest_shape"},
       {"2^63 bytes", {Element::F64, {kMax / 4}, {0}, {1}}, ErrorKind::InvalidProblem, "dest_shape"},
       {"1-bit", {Element::B1, {8}, {0}, {8}}, ErrorKind::Unsupported, "element"},
@@ -246,7 +253,8 @@ TEST(WriteSliceRules, SizesPast2To31AreFine) {
       EXPECT_EQ(explained->bytes, k2To40 * bytes_each_pair);
     }
   // 2^40 · 2^40 · 0 has no element and no overflow.
-  EXPECT_TRUE(WriteSlicePlan::choose({Element::F32, {k2To40, k2To40, 0}, {0, 0, 0}, {k2To40, k2To40, 0}}, {}, DeviceInfo::cpu()));
+  EXPECT_TRUE(WriteSlicePlan::choose({Element::F32, {k2To40, k2To40, 0}, {0, 0, 0}, {k2To40, k2To40, 0}}, {},
+                                     DeviceInfo::cpu()));
 }
 
 /// A run that must be refused: `spoil` changes args that were sound.
@@ -270,46 +278,109 @@ TEST_P(WriteSliceTest, Args) {
   const std::vector<ArgsRule> rules = {
       {"dest elsewhere", [&](auto& a) { a.dest.device = elsewhere; }, ErrorKind::InvalidProblem, "dest"},
       {"source elsewhere", [&](auto& a) { a.source.device = elsewhere; }, ErrorKind::InvalidProblem, "source"},
-      {"dest of another element", [&](auto& a) { a.dest.element = Element::I32; }, ErrorKind::Unsupported, "dest.element"},
-      {"source of another element", [&](auto& a) { a.source.element = Element::F64; }, ErrorKind::Unsupported, "source.element"},
-      {"dest of another shape", [&](auto& a) { a.dest = view({4, 5}, 0); }, ErrorKind::InvalidProblem, "dest.shape"},
-      {"source of another shape", [&](auto& a) { a.source = view({4, 2}, 256); }, ErrorKind::InvalidProblem, "source.shape"},
-      {"source of another rank", [&](auto& a) { a.source = view({8}, 256); }, ErrorKind::InvalidProblem, "source.shape"},
+      {"dest of another element", [&](auto& a) { a.dest.element = Element::I32; }, ErrorKind::Unsupported,
+       "dest.element"},
+      {"source of another element", [&](auto& a) { a.source.element = Element::F64; }, ErrorKind::Unsupported,
+       "source.element"},
+      {"dest of another shape",
+       [&](auto& a) {
+         a.dest = view({4, 5}, 0);
+       },
+       ErrorKind::InvalidProblem, "dest.shape"},
+      {"source of another shape",
+       [&](auto& a) {
+         a.source = view({4, 2}, 256);
+       },
+       ErrorKind::InvalidProblem, "source.shape"},
+      {"source of another rank", [&](auto& a) { a.source = view({8}, 256); }, ErrorKind::InvalidProblem,
+       "source.shape"},
       {"too few strides", [&](auto& a) { a.source.strides = {1}; }, ErrorKind::InvalidProblem, "source.strides"},
       {"null dest", [&](auto& a) { a.dest.data = nullptr; }, ErrorKind::InvalidProblem, "dest.data"},
       {"null source", [&](auto& a) { a.source.data = nullptr; }, ErrorKind::InvalidProblem, "source.data"},
-      {"misaligned dest", [&](auto& a) { a.dest.data = static_cast<char*>(a.dest.data) + 2; }, ErrorKind::MisalignedOperand, "dest.data"},
-      {"misaligned source", [&](auto& a) { a.source.data = static_cast<const char*>(a.source.data) + 1; }, ErrorKind::MisalignedOperand, "source.data"},
-      {"dest past its buffer", [&](auto& a) { a.dest.buffer.end = a.dest.buffer.begin + 95; }, ErrorKind::BufferTooSmall, "dest"},
-      {"source past its buffer", [&](auto& a) { a.source.strides = {400, 1}; }, ErrorKind::BufferTooSmall, "source"},
-      {"dest before its buffer", [&](auto& a) { a.dest.strides = {-6, 1}; }, ErrorKind::InvalidProblem, "dest"},
-      {"strides past 2^63", [&](auto& a) { a.dest.strides = {std::numeric_limits<std::int64_t>::max() / 2, 1}; }, ErrorKind::InvalidProblem, "dest"},
-      {"least stride of all", [&](auto& a) { a.source.strides = {std::numeric_limits<std::int64_t>::min(), 1}; }, ErrorKind::InvalidProblem, "source"},
-      {"dest broadcast onto itself", [&](auto& a) { a.dest.strides = {0, 1}; }, ErrorKind::InvalidProblem, "dest"},
-      {"dest rows that overlap", [&](auto& a) { a.dest.strides = {5, 1}; }, ErrorKind::InvalidProblem, "dest"},
-      {"source is dest", [&](auto& a) { a.source = view({2, 4}, 0); }, ErrorKind::InvalidProblem, "overlap"},
-      {"source ends in dest", [&](auto& a) { a.dest = view({4, 6}, 256); a.source = view({2, 4}, 256 - 28); }, ErrorKind::InvalidProblem, "overlap"},
-      {"source inside dest, outside the window", [&](auto& a) { a.source = memory.tensor(Element::F32, {2, 4}, {0, 0}, 0); }, ErrorKind::InvalidProblem, "overlap"},
+      {"misaligned dest", [&](auto& a) { a.dest.data = static_cast<char*>(a.dest.data) + 2; },
+       ErrorKind::MisalignedOperand, "dest.data"},
+      {"misaligned source", [&](auto& a) { a.source.data = static_cast<const char*>(a.source.data) + 1; },
+       ErrorKind::MisalignedOperand, "source.data"},
+      {"dest past its buffer", [&](auto& a) { a.dest.buffer.end = a.dest.buffer.begin + 95; },
+       ErrorKind::BufferTooSmall, "dest"},
+      {"source past its buffer",
+       [&](auto& a) {
+         a.source.strides = {400, 1};
+       },
+       ErrorKind::BufferTooSmall, "source"},
+      {"dest before its buffer",
+       [&](auto& a) {
+         a.dest.strides = {-6, 1};
+       },
+       ErrorKind::InvalidProblem, "dest"},
+      {"strides past 2^63",
+       [&](auto& a) {
+         a.dest.strides = {std::numeric_limits<std::int64_t>::max() / 2, 1};
+       },
+       ErrorKind::InvalidProblem, "dest"},
+      {"least stride of all",
+       [&](auto& a) {
+         a.source.strides = {std::numeric_limits<std::int64_t>::min(), 1};
+       },
+       ErrorKind::InvalidProblem, "source"},
+      {"dest broadcast onto itself",
+       [&](auto& a) {
+         a.dest.strides = {0, 1};
+       },
+       ErrorKind::InvalidProblem, "dest"},
+      {"dest rows that overlap",
+       [&](auto& a) {
+         a.dest.strides = {5, 1};
+       },
+       ErrorKind::InvalidProblem, "dest"},
+      {"source is dest",
+       [&](auto& a) {
+         a.source = view({2, 4}, 0);
+       },
+       ErrorKind::InvalidProblem, "overlap"},
+      {"source ends in dest",
+       [&](auto& a) {
+         a.dest = view({4, 6}, 256);
+         a.source = view({2, 4}, 256 - 28);
+       },
+       ErrorKind::InvalidProblem, "overlap"},
+      {"source inside dest, outside the window",
+       [&](auto& a) {
+         a.source = memory.tensor(Element::F32, {2, 4}, {0, 0}, 0);
+       },
+       ErrorKind::InvalidProblem, "overlap"},
   };
   const std::vector<ArgsRule> fixed_rules = {
-      {"starts forbidden", [&](auto& a) { a.device_starts = memory.vector(Element::I64, 2, 512); }, ErrorKind::InvalidProblem, "device_starts"},
-      {"status forbidden", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 600); }, ErrorKind::InvalidProblem, "status"},
+      {"starts forbidden", [&](auto& a) { a.device_starts = memory.vector(Element::I64, 2, 512); },
+       ErrorKind::InvalidProblem, "device_starts"},
+      {"status forbidden", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 600); }, ErrorKind::InvalidProblem,
+       "status"},
   };
   const std::vector<ArgsRule> moving_rules = {
       {"starts missing", [&](auto& a) { a.device_starts.reset(); }, ErrorKind::InvalidProblem, "device_starts"},
-      {"starts short", [&](auto& a) { a.device_starts->length = 1; }, ErrorKind::InvalidProblem, "device_starts.length"},
-      {"starts of i32", [&](auto& a) { a.device_starts->element = Element::I32; }, ErrorKind::Unsupported, "device_starts.element"},
-      {"starts null", [&](auto& a) { a.device_starts->data = nullptr; }, ErrorKind::InvalidProblem, "device_starts.data"},
-      {"starts misaligned", [&](auto& a) { a.device_starts = memory.vector(Element::I64, 2, 516); }, ErrorKind::MisalignedOperand, "device_starts.data"},
-      {"starts elsewhere", [&](auto& a) { a.device_starts->device = elsewhere; }, ErrorKind::InvalidProblem, "device_starts"},
-      {"starts past their buffer", [&](auto& a) { a.device_starts->buffer.end = a.device_starts->buffer.begin; }, ErrorKind::BufferTooSmall, "device_starts"},
-      {"starts in dest", [&](auto& a) { a.device_starts = memory.vector(Element::I64, 2, 8); }, ErrorKind::InvalidProblem, "overlap"},
+      {"starts short", [&](auto& a) { a.device_starts->length = 1; }, ErrorKind::InvalidProblem,
+       "device_starts.length"},
+      {"starts of i32", [&](auto& a) { a.device_starts->element = Element::I32; }, ErrorKind::Unsupported,
+       "device_starts.element"},
+      {"starts null", [&](auto& a) { a.device_starts->data = nullptr; }, ErrorKind::InvalidProblem,
+       "device_starts.data"},
+      {"starts misaligned", [&](auto& a) { a.device_starts = memory.vector(Element::I64, 2, 516); },
+       ErrorKind::MisalignedOperand, "device_starts.data"},
+      {"starts elsewhere", [&](auto& a) { a.device_starts->device = elsewhere; }, ErrorKind::InvalidProblem,
+       "device_starts"},
+      {"starts past their buffer", [&](auto& a) { a.device_starts->buffer.end = a.device_starts->buffer.begin; },
+       ErrorKind::BufferTooSmall, "device_starts"},
+      {"starts in dest", [&](auto& a) { a.device_starts = memory.vector(Element::I64, 2, 8); },
+       ErrorKind::InvalidProblem, "overlap"},
       {"status of i64", [&](auto& a) { a.status->element = Element::I64; }, ErrorKind::Unsupported, "status.element"},
       {"status empty", [&](auto& a) { a.status->length = 0; }, ErrorKind::InvalidProblem, "status.length"},
       {"status null", [&](auto& a) { a.status->data = nullptr; }, ErrorKind::InvalidProblem, "status.data"},
-      {"status in dest", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 20); }, ErrorKind::InvalidProblem, "overlap"},
-      {"status in source", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 260); }, ErrorKind::InvalidProblem, "overlap"},
-      {"status in starts", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 520); }, ErrorKind::InvalidProblem, "overlap"},
+      {"status in dest", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 20); }, ErrorKind::InvalidProblem,
+       "overlap"},
+      {"status in source", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 260); }, ErrorKind::InvalidProblem,
+       "overlap"},
+      {"status in starts", [&](auto& a) { a.status = memory.vector(Element::I32, 1, 520); }, ErrorKind::InvalidProblem,
+       "overlap"},
   };
 
   for (bool device_starts : {false, true}) {
@@ -333,7 +404,8 @@ TEST_P(WriteSliceTest, Args) {
         ASSERT_FALSE(refused) << rule.name;
         EXPECT_EQ(refused.error().kind, rule.kind) << rule.name << ": " << refused.error().message;
         EXPECT_NE(refused.error().message.find("WriteSlicePlan"), std::string::npos) << refused.error().message;
-        EXPECT_NE(refused.error().message.find(rule.field), std::string::npos) << rule.name << ": " << refused.error().message;
+        EXPECT_NE(refused.error().message.find(rule.field), std::string::npos)
+            << rule.name << ": " << refused.error().message;
       }
     }
     ASSERT_TRUE(stream.synchronize());
@@ -356,7 +428,8 @@ TEST_P(WriteSliceTest, BufferTooSmallTellsHowMuch) {
 }
 
 TEST_P(WriteSliceTest, AStreamOfAnotherDeviceIsRefused) {
-  const auto plan = *WriteSlicePlan::select(*make_stream(GetParam().device), {Element::F32, {0}, {0}, {0}}, GetParam().preference);
+  const auto plan =
+      *WriteSlicePlan::select(*make_stream(GetParam().device), {Element::F32, {0}, {0}, {0}}, GetParam().preference);
   if (GetParam().device.is_cpu()) return;
   const Result<void> refused = plan.run(Stream::cpu(), Workspace::none(), {});
   ASSERT_FALSE(refused);
@@ -374,7 +447,8 @@ TEST_P(WriteSliceTest, AnEmptyWindowNeedsNoPointers) {
 
 // ---- the choice -----------------------------------------------------------------------------------------------------
 
-std::string sku_of(const WriteSliceDescriptor& descriptor, const DeviceInfo& device, const PlanPreference& preference = {}) {
+std::string sku_of(const WriteSliceDescriptor& descriptor, const DeviceInfo& device,
+                   const PlanPreference& preference = {}) {
   const auto choice = WriteSlicePlan::choose(descriptor, preference, device);
   return choice ? choice->sku.to_string() : choice.error().to_string();
 }
@@ -382,7 +456,8 @@ std::string sku_of(const WriteSliceDescriptor& descriptor, const DeviceInfo& dev
 TEST(WriteSliceChoice, VariantsFollowFromTheDescriptor) {
   const DeviceInfo h200 = DeviceInfo::sm90a();
   EXPECT_EQ(sku_of({Element::F32, {8, 16}, {0, 0}, {8, 16}}, h200), "write_slice/f32/-/-/whole_dest/sm90a/driver");
-  EXPECT_EQ(sku_of({Element::F32, {8, 16}, {2, 0}, {5, 16}}, h200), "write_slice/f32/-/-/contiguous_chunk/sm90a/driver");
+  EXPECT_EQ(sku_of({Element::F32, {8, 16}, {2, 0}, {5, 16}}, h200),
+            "write_slice/f32/-/-/contiguous_chunk/sm90a/driver");
   EXPECT_EQ(sku_of({Element::F32, {8, 16}, {2, 5}, {3, 9}}, h200), "write_slice/f32/-/-/contiguous_chunk/sm90a/driver");
   EXPECT_EQ(sku_of({Element::F32, {8, 16}, {2, 1}, {5, 16}}, h200), "write_slice/f32/-/-/rows/sm90a/bespoke");
   EXPECT_EQ(sku_of({Element::F32, {8, 16}, {2, 1}, {5, 4}}, h200), "write_slice/f32/-/-/generic/sm90a/bespoke");
@@ -391,7 +466,8 @@ TEST(WriteSliceChoice, VariantsFollowFromTheDescriptor) {
   EXPECT_EQ(sku_of({Element::S4, {7, 9}, {0, 0}, {7, 9}}, h200), "write_slice/s4/-/-/nibbles/sm90a/bespoke");
   EXPECT_EQ(sku_of({Element::S4, {8, 16}, {0, 1}, {8, 9}}, h200), "write_slice/s4/-/-/nibbles/sm90a/bespoke");
   EXPECT_EQ(sku_of({Element::S4, {8, 16}, {0, 2}, {8, 10}}, h200), "write_slice/s4/-/-/rows/sm90a/bespoke");
-  EXPECT_EQ(sku_of({Element::F32, {8, 16}, {2, 0}, {5, 16}}, DeviceInfo::cpu()), "write_slice/f32/-/-/contiguous_chunk/cpu/bespoke");
+  EXPECT_EQ(sku_of({Element::F32, {8, 16}, {2, 0}, {5, 16}}, DeviceInfo::cpu()),
+            "write_slice/f32/-/-/contiguous_chunk/cpu/bespoke");
 }
 
 TEST(WriteSliceChoice, PreferencesAreMetOrRefused) {
@@ -401,11 +477,13 @@ TEST(WriteSliceChoice, PreferencesAreMetOrRefused) {
   EXPECT_EQ(sku_of(chunk, h200, {.force_backend = Backend::Bespoke}), "write_slice/f32/-/-/rows/sm90a/bespoke");
   EXPECT_EQ(sku_of(chunk, h200, {.exclude_backends = {Backend::Driver}}), "write_slice/f32/-/-/rows/sm90a/bespoke");
   EXPECT_EQ(sku_of(chunk, h200, {.force_arch = Arch::Sm80}), "write_slice/f32/-/-/contiguous_chunk/sm80@sm90/driver");
-  EXPECT_EQ(sku_of(chunk, h200, {.exclude_archs = {Arch::Sm90a}}), "write_slice/f32/-/-/contiguous_chunk/sm89@sm90/driver");
+  EXPECT_EQ(sku_of(chunk, h200, {.exclude_archs = {Arch::Sm90a}}),
+            "write_slice/f32/-/-/contiguous_chunk/sm89@sm90/driver");
   EXPECT_EQ(sku_of(chunk, DeviceInfo::cpu(), {.force_cpu_target = CpuTarget::Scalar}).substr(0, 45),
             "write_slice/f32/-/-/contiguous_chunk/cpu@scal");
   for (Determinism determinism : {Determinism::RunToRun, Determinism::BatchInvariant, Determinism::MatchesCpu})
-    EXPECT_TRUE(WriteSlicePlan::choose(chunk, {.determinism = determinism, .max_workspace_bytes = 0, .autotune = true}, h200));
+    EXPECT_TRUE(
+        WriteSlicePlan::choose(chunk, {.determinism = determinism, .max_workspace_bytes = 0, .autotune = true}, h200));
 
   const std::vector<PlanPreference> refused = {
       {.force_backend = Backend::Cublas},
@@ -420,8 +498,10 @@ TEST(WriteSliceChoice, PreferencesAreMetOrRefused) {
     EXPECT_EQ(choice.error().kind, ErrorKind::Unsupported);
     EXPECT_NE(choice.error().message.find("WriteSlicePlan"), std::string::npos);
   }
-  EXPECT_EQ(WriteSlicePlan::choose(narrow, {.force_backend = Backend::Driver}, h200).error().kind, ErrorKind::Unsupported);
-  EXPECT_EQ(WriteSlicePlan::choose(chunk, {.force_arch = Arch::Sm90a}, DeviceInfo::sm80()).error().kind, ErrorKind::Unsupported);
+  EXPECT_EQ(WriteSlicePlan::choose(narrow, {.force_backend = Backend::Driver}, h200).error().kind,
+            ErrorKind::Unsupported);
+  EXPECT_EQ(WriteSlicePlan::choose(chunk, {.force_arch = Arch::Sm90a}, DeviceInfo::sm80()).error().kind,
+            ErrorKind::Unsupported);
 }
 
 TEST(WriteSliceChoice, ExplainGivesAReasonForEveryCandidate) {
@@ -466,14 +546,15 @@ TEST_P(WriteSliceTest, TheSkuOfArgsFollowsTheirStrides) {
 
 TEST_P(WriteSliceCudaTest, StridesThatNeedAnExcludedVariantAreRefused) {
   const Stream stream = *make_stream(GetParam());
-  const auto plan = WriteSlicePlan::select(stream, {Element::F32, {8, 16}, {0, 0}, {8, 16}}, {.force_backend = Backend::Driver});
+  const auto plan =
+      WriteSlicePlan::select(stream, {Element::F32, {8, 16}, {0, 0}, {8, 16}}, {.force_backend = Backend::Driver});
   ASSERT_TRUE(plan) << plan.error().message;
   Random random(3);
   GuardedBuffer memory = *GuardedBuffer::create("memory", stream, 8192, random);
   ASSERT_TRUE(memory.upload());
-  const Result<void> refused = plan->run(stream, Workspace::none(),
-                                         {.dest = memory.tensor(Element::F32, {8, 16}, {20, 1}),
-                                          .source = memory.tensor(Element::F32, {8, 16}, 4096)});
+  const Result<void> refused = plan->run(
+      stream, Workspace::none(),
+      {.dest = memory.tensor(Element::F32, {8, 16}, {20, 1}), .source = memory.tensor(Element::F32, {8, 16}, 4096)});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::Unsupported);
   EXPECT_TRUE(memory.expect_unchanged());
@@ -528,7 +609,8 @@ TEST_P(WriteSliceTest, RunDoesOnlyWhatItMust) {
   GuardedBuffer memory = *GuardedBuffer::create("memory", stream, 1 << 20, random);
   ASSERT_TRUE(memory.upload());
   for (bool device_starts : {false, true}) {
-    const auto plan = *WriteSlicePlan::select(stream, {Element::F32, {64, 512}, {0, 0}, {32, 512}, device_starts}, GetParam().preference);
+    const auto plan = *WriteSlicePlan::select(stream, {Element::F32, {64, 512}, {0, 0}, {32, 512}, device_starts},
+                                              GetParam().preference);
     for (const Dims& strides : {Dims{512, 1}, Dims{520, 1}, Dims{1, 64}}) {
       WriteSliceArgs args{.dest = memory.tensor(Element::F32, {64, 512}, strides),
                           .source = memory.tensor(Element::F32, {32, 512}, 1 << 19)};
@@ -549,7 +631,8 @@ TEST_P(WriteSliceTest, RunDoesOnlyWhatItMust) {
 TEST_P(WriteSliceCudaTest, ACapturedGraphAppendsAtMovingPositions) {
   const Stream stream = *make_stream(GetParam());
   constexpr std::int64_t kHeads = 3, kTokens = 40, kDim = 24;
-  const auto plan = *WriteSlicePlan::select(stream, {Element::Bf16, {kHeads, kTokens, kDim}, {0, 0, 0}, {kHeads, 1, kDim}, true});
+  const auto plan =
+      *WriteSlicePlan::select(stream, {Element::Bf16, {kHeads, kTokens, kDim}, {0, 0, 0}, {kHeads, 1, kDim}, true});
   Random random(9);
   GuardedBuffer cache = *GuardedBuffer::create("cache", stream, kHeads * kTokens * kDim * 2, random, 2);
   GuardedBuffer token = *GuardedBuffer::create("token", stream, kHeads * kDim * 2, random, 6);
@@ -573,7 +656,8 @@ TEST_P(WriteSliceCudaTest, ACapturedGraphAppendsAtMovingPositions) {
     const bool inside = position >= 0 && position < kTokens;
     if (inside)
       for (std::int64_t head = 0; head < kHeads; ++head)
-        std::copy_n(token.image().data() + head * kDim * 2, kDim * 2, expected.data() + (head * kTokens + position) * kDim * 2);
+        std::copy_n(token.image().data() + head * kDim * 2, kDim * 2,
+                    expected.data() + (head * kTokens + position) * kDim * 2);
     const Result<void> same = compare_bytes("cache", cache.image(), expected);
     ASSERT_TRUE(same) << "position " << position << ": " << same.error().message;
     std::int32_t flag;
@@ -627,7 +711,8 @@ TEST_P(WriteSliceCudaTest, MoreThan2To32Elements) {
   for (std::int64_t at = 0; at < source->bytes(); at += kTile)
     ASSERT_TRUE(source->copy_from_host(stream, tile.data(), std::min(kTile, source->bytes() - at), at));
   ASSERT_TRUE(dest->fill(stream, 0x5a));
-  const auto plan = WriteSlicePlan::select(stream, {Element::U8, {kRows, kCols}, {0, kFirst}, {kRows, kFirst + kWidth}});
+  const auto plan =
+      WriteSlicePlan::select(stream, {Element::U8, {kRows, kCols}, {0, kFirst}, {kRows, kFirst + kWidth}});
   ASSERT_TRUE(plan) << plan.error().message;
   const WriteSliceArgs args{.dest = dest->tensor(Element::U8, {kRows, kCols}),
                             .source = source->tensor(Element::U8, {kRows, kWidth})};
