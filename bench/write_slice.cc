@@ -168,7 +168,7 @@ Json measure_host_cost(const Stream& stream) {
           .element_bytes = 4,
           .wide_index = false,
           .device_starts = false};
-      const auto kernel = must(jit::load_kernel(write_slice_kernel(config, plan.sku().target), stream));
+      const auto kernel = must(jit::load_kernel(write_slice_kernel(config, native_target(plan.sku().arch)), stream));
       bare = [&api, handle, kernel, params = WriteSliceParams{}]() mutable {
         void* arguments[] = {&params};
         if (api.cuLaunchKernel(kernel->function(), 8, 1, 1, 256, 1, 1, 0, handle, arguments, nullptr) != 0)

@@ -39,7 +39,11 @@ echo "setup: no $nvrtc here: fetching NVIDIA's wheel of it into $deps"
 rm -rf $deps
 mkdir -p $deps/wheel
 # Downloaded and unpacked, not installed: Debian's Python is externally managed.
-python3 -m pip download -q --no-deps --only-binary :all: -d $deps nvidia-cuda-nvrtc==13.0.88
+if ! python3 -m pip download -q --no-deps --only-binary :all: -d $deps nvidia-cuda-nvrtc==13.0.88; then
+  echo "setup: it cannot be fetched. The build goes on: the CPU works without it, CUDA kernels are not compiled" >&2
+  rm -r $deps
+  exit
+fi
 python3 -m zipfile -e $deps/*.whl $deps/wheel
 # The last step makes lib/ appear, so that a run which was cut short starts again.
 mv $deps/wheel/nvidia/cu13/lib $deps/lib

@@ -1,6 +1,6 @@
 #include "testing/guarded_buffer.h"
 
-#include <cassert>
+#include <fmt/core.h>
 
 #include "baracuda/core/propagate.h"
 #include "testing/compare.h"
@@ -14,7 +14,10 @@ constexpr std::size_t kGuardBytes = 256;
 
 Result<GuardedBuffer> GuardedBuffer::create(std::string name, const Stream& stream, std::int64_t bytes, Random& random,
                                             int misalignment) {
-  assert(bytes >= 0 && 0 <= misalignment && misalignment < 256);
+  if (bytes < 0 || bytes > kMaxBytes)
+    return Error::invalid_problem(fmt::format("{} has {} bytes, expected 0 to {}", name, bytes, kMaxBytes));
+  if (misalignment < 0 || misalignment > 255)
+    return Error::invalid_problem(fmt::format("{}_misalignment is {}, expected 0 to 255 bytes", name, misalignment));
   const std::size_t begin = kGuardBytes + static_cast<std::size_t>(misalignment);
   const std::size_t total = begin + static_cast<std::size_t>(bytes) + kGuardBytes;
   BARACUDA_ASSIGN_OR_RETURN(Buffer buffer, Buffer::allocate(stream, static_cast<std::int64_t>(total)));

@@ -14,6 +14,7 @@
 #include "testing/case_text.h"
 #include "testing/devices.h"
 #include "testing/guarded_buffer.h"
+#include "testing/placement.h"
 #include "testing/property.h"
 #include "testing/random.h"
 
@@ -178,6 +179,67 @@ TEST(Property, AFailureIsShrunkAndReportedOnce) {
                           "actual: 40 vs 40");
 }
 
+// --- Placements ---
+
+TEST(Placement, IsFromTheFirstByteToTheLast) {
+  struct Row {
+    Element element;
+    Dims shape, strides;
+    std::int64_t origin_bytes, bytes;
+  };
+  for (const Row& row :
+       {Row{Element::F32, {3, 4}, {}, 0, 48},
+        {Element::F32, {3, 4}, {5, 1}, 0, 56},
+        {Element::F32, {3, 4}, {-5, 1}, 40, 56},
+        {Element::F32, {3, 4}, {-4, -1}, 44, 48},
+        {Element::F32, {3, 4}, {0, 1}, 0, 16},
+        {Element::F32, {1, 4}, {std::numeric_limits<std::int64_t>::min(), 1}, 0, 16},
+        {Element::F32, {3, 0}, {std::numeric_limits<std::int64_t>::max(), 1}, 0, 0},
+        {Element::F32, {}, {}, 0, 4},
+        {Element::U8, {2}, {GuardedBuffer::kMaxBytes - 1}, 0, GuardedBuffer::kMaxBytes},
+        {Element::U8, {2}, {1 - GuardedBuffer::kMaxBytes}, GuardedBuffer::kMaxBytes - 1, GuardedBuffer::kMaxBytes},
+        {Element::S4, {5}, {}, 0, 3},
+        {Element::S4, {6}, {-1}, 3, 4},  // the element at index 0 is the low nibble of its byte
+        {Element::S4, {5}, {-1}, 2, 3},
+        {Element::S4, {2, 3}, {-3, 1}, 2, 4}}) {
+    const Result<Placement> placement = place("x", row.element, row.shape, row.strides);
+    ASSERT_TRUE(placement) << placement.error().message;
+    EXPECT_EQ(placement->origin_bytes, row.origin_bytes) << row.shape.to_string() << " " << row.strides.to_string();
+    EXPECT_EQ(placement->bytes, row.bytes) << row.shape.to_string() << " " << row.strides.to_string();
+  }
+}
+
+TEST(Placement, WhatIsWrongIsNamed) {
+  constexpr auto kMin = std::numeric_limits<std::int64_t>::min(), kMax = std::numeric_limits<std::int64_t>::max();
+  struct Row {
+    const char* field;
+    Dims shape, strides;
+    int misalignment = 0;
+    Element element = Element::F32;
+  };
+  for (const Row& row : {Row{"x_strides", {3, 4}, {1}},
+                         {"x_strides", {3}, {1, 2, 3, 4, 5, 6, 7, 8, 9}},
+                         {"x_strides", {}, {1}},
+                         {"x_misalignment", {3}, {}, -4},
+                         {"x_misalignment", {3}, {}, 256},
+                         {"x_misalignment", {3}, {}, 2},
+                         {"x_misalignment", {3}, {}, 300, Element::S4},
+                         {"x,", {1 << 20, 1 << 20}, {}},
+                         {"x,", {kMax}, {}},
+                         {"x,", {2}, {kMax}},
+                         {"x,", {2}, {kMin}},
+                         {"x,", {2, 2}, {kMin, kMax}},
+                         {"x,", {2, 2}, {kMax, kMax}},
+                         {"x,", {3}, {kMin}},
+                         {"x,", {2}, {GuardedBuffer::kMaxBytes}, 0, Element::U8},
+                         {"x,", {2, 2}, {GuardedBuffer::kMaxBytes - 1, -1}, 0, Element::U8}}) {
+    const Result<Placement> placement = place("x", row.element, row.shape, row.strides, row.misalignment);
+    ASSERT_FALSE(placement) << row.shape.to_string() << " " << row.strides.to_string();
+    EXPECT_EQ(placement.error().kind, ErrorKind::InvalidProblem);
+    EXPECT_EQ(placement.error().message.rfind(row.field, 0), 0u) << placement.error().message;
+  }
+}
+
 // --- Buffers ---
 
 class GuardedBufferTest : public ::testing::TestWithParam<Device> {
@@ -224,6 +286,20 @@ TEST_P(GuardedBufferTest, GoesThereAndBack) {
       EXPECT_TRUE(std::equal(sent.begin(), sent.end(), buffer->image().begin(), buffer->image().end()));
       EXPECT_EQ(buffer->range().bytes(), static_cast<std::uint64_t>(bytes));
     }
+  }
+}
+
+TEST_P(GuardedBufferTest, WhatThereCannotBeIsRefused) {
+  Random random(1);
+  struct Row {
+    std::int64_t bytes;
+    int misalignment;
+  };
+  for (const Row& row : {Row{-1, 0}, {GuardedBuffer::kMaxBytes + 1, 0}, {8, -1}, {8, 256}}) {
+    const auto buffer = GuardedBuffer::create("dest", stream, row.bytes, random, row.misalignment);
+    ASSERT_FALSE(buffer);
+    EXPECT_EQ(buffer.error().kind, ErrorKind::InvalidProblem);
+    EXPECT_EQ(buffer.error().message.rfind("dest", 0), 0u) << buffer.error().message;
   }
 }
 

@@ -46,10 +46,12 @@ class Op {
   virtual std::vector<KernelSku> skus(const DeviceInfo& device) const = 0;
   /// Every CUDA kernel that some plan on `device` may compile, each once.
   virtual std::vector<jit::KernelSpec> kernels(const DeviceInfo& device) const = 0;
-  /// Explains the case written as "name field=value …". Errors: InvalidProblem for a line that does not parse.
+  /// Explains the descriptor written as "name field=value …". Errors: InvalidProblem for a line that does not parse, or
+  /// that has fields of a run.
   virtual Result<Explanation> explain(std::string_view case_text, const PlanPreference& preference,
                                       const DeviceInfo& device) const = 0;
-  /// Runs one case against the oracle; the error tells what differed.
+  /// Runs one case against the oracle; the error tells what differed. Errors: InvalidProblem for a line that does not parse
+  /// or is no case of the op.
   virtual Result<void> check(std::string_view case_text, Device device) const = 0;
   /// Random cases with odd sizes, padding and extremes against the oracle, on every CPU target where the device is the
   /// CPU, on every arch class that loads where it is CUDA.

@@ -241,15 +241,15 @@ TEST(Explanation, IsTheChoicePrinted) {
                             .variant = "singles",
                             .arch = Arch::Sm80,
                             .target = CodeTarget::for_cuda(90, false),
-                            .target_differs = true,
                             .guarantee = kEverything};
+  explanation.choice.target = CodeTarget::for_cuda(90, false);
   explanation.choice.workspace_bytes = 256;
   explanation.choice.workspace_must_be_zero = true;
   explanation.choice.candidates = {
       {"pairs: two by two", false, "the number is odd"}, {"singles", true, ""}, {"slow", true, ""}};
   explanation.bytes = 4'297'000;
   explanation.ops = 12;
-  explanation.seconds = copy_seconds(explanation.bytes, explanation.device);
+  explanation.seconds = 1e-6;
   EXPECT_EQ(explanation.to_string(),
             "sku        halve/f32/-/-/singles/sm80@sm90/bespoke\n"
             "device     NVIDIA H200\n"
@@ -264,8 +264,8 @@ TEST(Explanation, IsTheChoicePrinted) {
 }
 
 TEST(CopySeconds, IsZeroWhereTheRateIsUnknown) {
-  EXPECT_EQ(copy_seconds(100, {}), 0);
-  EXPECT_DOUBLE_EQ(copy_seconds(8'594'000'000, DeviceInfo::sm90a()), 2e-3);
+  EXPECT_EQ(explain_copy({}, 100, {}).seconds, 0);
+  EXPECT_DOUBLE_EQ(explain_copy({}, 8'594'000'000, DeviceInfo::sm90a()).seconds, 2e-3);
 }
 
 }  // namespace

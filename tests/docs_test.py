@@ -11,6 +11,12 @@ class Docs(unittest.TestCase):
         blocks = re.findall(r"^```cpp\n(.*?)^```$", (support.ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
         self.assertEqual([(support.ROOT / "examples/write_slice.cc").read_text()], blocks)
 
+    def test_links_lead_to_files(self):
+        for page in [*support.ROOT.glob("*.md"), *support.ROOT.glob("docs/**/*.md")]:
+            for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+                with self.subTest(page=page, link=link):
+                    self.assertTrue((page.parent / link).exists())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -65,7 +65,7 @@ TEST(Nvrtc, MissingIsUnsupportedAndSaysWhatToInstall) {
   ASSERT_FALSE(api);
   EXPECT_EQ(api.error().kind, ErrorKind::Unsupported);
   for (const char* text :
-       {"libnvrtc_that_is_not_there.so", "libc.so.6", "pip install nvidia-cuda-nvrtc", "BARACUDA_NVRTC_LIBRARY"})
+       {"libnvrtc_that_is_not_there.so", "libc.so.6", "pip download --no-deps nvidia-cuda-nvrtc", "BARACUDA_NVRTC_LIBRARY"})
     EXPECT_TRUE(mentions(api.error(), text)) << api.error().message;
 }
 

@@ -175,6 +175,47 @@ class Verify(Tool):
         self.refuse(BAD_INPUT, "verify", "--device", "cpu", "--case", "write_slice element=f33", words=("element", "f33"))
         self.refuse(BAD_INPUT, "verify", "--device", "gpu", words=("gpu", "cuda"))
 
+    def test_cases_that_there_cannot_be(self):
+        write = "write_slice element=f32 dest=8x16 start=0x0 end=8x16"
+        append = "kv_cache_append element=u8 num_tokens=1 num_kv_heads=1 k_head_dim=1 v_head_dim=1"
+        kv = f"{append} num_sequences=2 max_seq_len=8"
+        most, least = 2 ** 63 - 1, -2 ** 63
+        for field, line in (("dest_misalignment is -5", f"{write} dest_misalignment=-5"),
+                            ("dest_misalignment is 400", f"{write} dest_misalignment=400"),
+                            ("dest_misalignment is 2", f"{write} dest_misalignment=2"),
+                            ("dest_misalignment is 300",
+                             "write_slice element=s4 dest=8x16 start=0x0 end=8x16 dest_misalignment=300"),
+                            ("source_misalignment is 256", f"{write} source_misalignment=256"),
+                            ("dest,", f"{write} dest_strides={most}x1"),
+                            ("dest,", f"{write} dest_strides={least}x1"),
+                            ("source,", f"{write} source_strides={most}x{least}"),
+                            ("dest,", f"write_slice element=u8 dest={2 ** 40} start=0 end=1"),
+                            ("dest_strides has 1 entries", f"{write} dest_strides=1"),
+                            ("source_strides has 9 entries", f"{write} source_strides=1x2x3x4x5x6x7x8x9"),
+                            ("dest may overlap itself", f"{write} dest_strides=0x1"),
+                            ("starts has 9 entries", f"{write} device_starts=true starts=1x2x3x4x5x6x7x8x9"),
+                            ("starts has 1 entries", f"{write} device_starts=true starts=0"),
+                            ("starts is 1x0", f"{write} starts=1x0"),
+                            ("positions,", "kv_cache_append element=u8 num_tokens=0 num_kv_heads=1 k_head_dim=1 "
+                             "v_head_dim=1 num_sequences=1099511627776 max_seq_len=0"),
+                            ("k_cache,", f"{append} num_sequences=1 max_seq_len={2 ** 40}"),
+                            ("k,", f"{kv} k_strides={most}x1x1x1"),
+                            ("v_cache,", f"{kv} v_cache_strides={least}x1x1x1"),
+                            ("v_strides has 2 entries", f"{kv} v_strides=1x1"),
+                            ("k_cache_misalignment is -1", f"{kv} k_cache_misalignment=-1"),
+                            ("positions has 1 entries", f"{kv} positions=0"),
+                            ("positions has 9 entries", f"{append} num_sequences=8 max_seq_len=8 "
+                             "positions=0x0x0x0x0x0x0x0x0"),
+                            ("interleaved_by is", f"{kv} interleaved_by={least}")):
+            self.refuse(BAD_INPUT, "verify", "--device", "cpu", "--case", line, words=(field,))
+
+    def test_cases_at_the_edge(self):
+        for line in ("write_slice element=u8 dest=1x16 start=0x0 end=1x16 dest_strides=-9223372036854775808x1",
+                     "kv_cache_append num_tokens=1 num_kv_heads=1099511627776 num_sequences=1 max_seq_len=1",
+                     "kv_cache_append num_sequences=3 max_seq_len=9223372036854775807 position_mode=some_invalid",
+                     "kv_cache_append layout=paged num_tokens=8 num_pages=4611686018427387904 page_size=1"):
+            self.succeed("verify", "--device", "cpu", "--case", line)
+
     def test_cuda_is_not_passed_over_where_it_is_absent(self):
         if not self.has_gpu():
             self.refuse(FAILURE, "verify", "--quick", "--device", "cuda")

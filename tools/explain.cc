@@ -35,7 +35,7 @@ json to_json(const std::string& case_text, const Explanation& explanation) {
           {"device", explanation.device.name},
           {"arch", name_of(explanation.device.arch)},
           {"sku", choice.sku.to_string()},
-          {"target", choice.sku.target.name()},
+          {"target", choice.target.name()},
           {"guarantee", guarantee_to_json(choice.sku.guarantee)},
           {"workspace_bytes", choice.workspace_bytes},
           {"workspace_must_be_zero", choice.workspace_must_be_zero},

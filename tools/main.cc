@@ -1,6 +1,7 @@
 // The command line. What the commands do is in their files.
 
 #include <CLI/CLI.hpp>
+#include <new>
 
 #include "baracuda/core/version.h"
 #include "tools/commands.h"
@@ -60,14 +61,16 @@ int main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    if (*info_command) return info(info_options);
+    if (*plans_command) return plans(plans_options);
+    if (*explain_command) return explain(explain_options);
+    if (*verify_command) return verify(verify_options);
+    if (*keys_command) return keys(keys_options);
+    return compile(compile_options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return fail(error.what(), kBadInput);
+  } catch (const std::bad_alloc&) {  // by a large case
+    return fail("the host is out of memory");
   }
-  if (*info_command) return info(info_options);
-  if (*plans_command) return plans(plans_options);
-  if (*explain_command) return explain(explain_options);
-  if (*verify_command) return verify(verify_options);
-  if (*keys_command) return keys(keys_options);
-  return compile(compile_options);
 }

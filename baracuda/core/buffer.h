@@ -14,7 +14,8 @@ namespace baracuda {
 class Buffer {
  public:
   Buffer() = default;
-  /// Errors: InvalidProblem (negative size), Backend (out of memory among others).
+  /// Errors: InvalidProblem (negative size), Unsupported (a device without memory pools), Backend (out of memory among
+  /// others).
   static Result<Buffer> allocate(const Stream& stream, std::int64_t bytes);
   Buffer(Buffer&&) noexcept = default;
   Buffer& operator=(Buffer&&) noexcept = default;

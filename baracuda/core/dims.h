@@ -31,8 +31,8 @@ class Dims {
 
   /// The number of axes asked for; above kMaxRank only the first kMaxRank are held.
   constexpr int rank() const { return rank_; }
-  /// The number of axes held: rank(), at most kMaxRank.
-  constexpr int size() const { return rank_ < kMaxRank ? rank_ : kMaxRank; }
+  /// The number of axes held: rank(), at least 0 and at most kMaxRank.
+  constexpr int size() const { return rank_ < 0 ? 0 : rank_ < kMaxRank ? rank_ : kMaxRank; }
   constexpr bool empty() const { return rank_ == 0; }
 
   constexpr std::int64_t operator[](int axis) const { return values_[axis]; }

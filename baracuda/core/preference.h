@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 
 #include "baracuda/core/arch.h"
@@ -32,7 +33,7 @@ class EnumSet {
   friend constexpr bool operator==(const EnumSet&, const EnumSet&) = default;
 
  private:
-  static constexpr std::uint32_t bit(E value) { return 1u << static_cast<unsigned>(value); }
+  static constexpr std::uint32_t bit(E value) { return 1u << (static_cast<unsigned>(value) & 31); }
   std::uint32_t bits_ = 0;
 };
 
@@ -45,7 +46,9 @@ struct PlanPreference {
   std::optional<Arch> force_arch = {};  ///< an older class than the device's runs on it too
   EnumSet<Arch> exclude_archs = {};     ///< the newest class left is taken
   std::optional<CpuTarget> force_cpu_target = {};
-  bool autotune = false;  ///< time the candidates that qualify and keep the fastest; a single one is taken untimed
+  /// Time the candidates that qualify and keep the fastest; a single one is taken untimed. Unsupported by plans that
+  /// cannot.
+  bool autotune = false;
 
   friend bool operator==(const PlanPreference&, const PlanPreference&) = default;
 };

@@ -111,7 +111,7 @@ std::string KernelSku::to_string() const {
                  .bias_element = name_or_empty(bias_element),
                  .variant = std::string(variant),
                  .arch = std::string(name_of(arch)),
-                 .target = target_differs ? target.name() : "",
+                 .target = target ? target->name() : "",
                  .backend = std::string(name_of(backend))}
       .to_string();
 }

@@ -30,7 +30,7 @@ std::string_view name_of(Category category);
 enum class MathPrecision : std::uint8_t { None = 0, Int4, Int8, F16, Bf16, Tf32, F32, F64, F8 };
 std::string_view name_of(MathPrecision precision);
 
-/// What a plan promises about its numbers. Computed from the chosen kernel and tested, never typed by hand.
+/// What a plan promises about its numbers. Each kernel states its own; tests try what it claims.
 struct PrecisionGuarantee {
   MathPrecision math = MathPrecision::None;  ///< None: bits are moved, nothing is computed
   std::optional<Element> accumulator = {};   ///< absent where nothing is accumulated
@@ -66,8 +66,9 @@ struct KernelSku {
   std::optional<Element> bias_element = {};    ///< of the epilogue
   std::string_view variant = {};               ///< "contiguous_chunk"
   Arch arch = Arch::Cpu;                       ///< the class asked for
-  CodeTarget target = {};                      ///< what the code was compiled for
-  bool target_differs = false;                 ///< the target is not what the class is compiled for by itself
+  /// What the code was compiled for, where that is not what the class is compiled for by itself; on the CPU, the
+  /// instruction set where it was forced. So equal skus print alike, and unequal ones differently.
+  std::optional<CodeTarget> target = {};
   Backend backend = Backend::Bespoke;
   PrecisionGuarantee guarantee = {};
 
@@ -90,7 +91,6 @@ void visit_fields(const KernelSku& sku, Visit&& visit) {
   visit("variant", sku.variant);
   visit("arch", sku.arch);
   visit("target", sku.target);
-  visit("target_differs", sku.target_differs);
   visit("backend", sku.backend);
   visit("guarantee", sku.guarantee);
 }

@@ -20,53 +20,30 @@ struct ByteRange {
   std::uint64_t bytes() const { return end - begin; }
 };
 
+template <Element kElement>
+struct ElementIs {
+  static constexpr Element value = kElement;
+};
+
 /// The element kind of a C++ type; only types that stand for exactly one kind have one.
 template <class T>
-struct ElementOf;
-template <>
-struct ElementOf<float> {
-  static constexpr Element value = Element::F32;
+struct ElementOf {
+  static_assert(sizeof(T) == 0,
+                "no element kind belongs to this type: float, double, std::int8_t … std::uint64_t, bool");
 };
-template <>
-struct ElementOf<double> {
-  static constexpr Element value = Element::F64;
-};
-template <>
-struct ElementOf<std::int8_t> {
-  static constexpr Element value = Element::I8;
-};
-template <>
-struct ElementOf<std::int16_t> {
-  static constexpr Element value = Element::I16;
-};
-template <>
-struct ElementOf<std::int32_t> {
-  static constexpr Element value = Element::I32;
-};
-template <>
-struct ElementOf<std::int64_t> {
-  static constexpr Element value = Element::I64;
-};
-template <>
-struct ElementOf<std::uint8_t> {
-  static constexpr Element value = Element::U8;
-};
-template <>
-struct ElementOf<std::uint16_t> {
-  static constexpr Element value = Element::U16;
-};
-template <>
-struct ElementOf<std::uint32_t> {
-  static constexpr Element value = Element::U32;
-};
-template <>
-struct ElementOf<std::uint64_t> {
-  static constexpr Element value = Element::U64;
-};
-template <>
-struct ElementOf<bool> {
-  static constexpr Element value = Element::Bool;
-};
+// clang-format off
+template <> struct ElementOf<float> : ElementIs<Element::F32> {};
+template <> struct ElementOf<double> : ElementIs<Element::F64> {};
+template <> struct ElementOf<std::int8_t> : ElementIs<Element::I8> {};
+template <> struct ElementOf<std::int16_t> : ElementIs<Element::I16> {};
+template <> struct ElementOf<std::int32_t> : ElementIs<Element::I32> {};
+template <> struct ElementOf<std::int64_t> : ElementIs<Element::I64> {};
+template <> struct ElementOf<std::uint8_t> : ElementIs<Element::U8> {};
+template <> struct ElementOf<std::uint16_t> : ElementIs<Element::U16> {};
+template <> struct ElementOf<std::uint32_t> : ElementIs<Element::U32> {};
+template <> struct ElementOf<std::uint64_t> : ElementIs<Element::U64> {};
+template <> struct ElementOf<bool> : ElementIs<Element::Bool> {};
+// clang-format on
 
 /// Bytes that `shape` takes in row-major order without gaps, packed kinds rounded up to whole bytes; 0 where a size is
 /// negative or the product passes 2^63 (the bounds check rejects such a view).

@@ -6,25 +6,21 @@
 #include <oneapi/tbb/task_arena.h>
 
 #include <algorithm>
-#include <mutex>
+#include <deque>
 
-namespace baracuda::cpu::internal {
+namespace baracuda::cpu {
+namespace internal {
 namespace {
 
-/// The arena of a thread count, made at its first use and kept: making one costs more than a small operator. Its size
-/// bounds the threads whatever the caller's own arena is, and is at most what the machine has. Never freed, since plans
-/// may run while static objects are destroyed.
-tbb::task_arena& arena(int num_threads) {
-  struct Entry {
-    std::once_flag once;
-    tbb::task_arena* arena = nullptr;
-  };
-  static const int most = tbb::info::default_concurrency();
-  static auto* const entries = new Entry[static_cast<std::size_t>(most) + 1];
-  const int size = std::min(num_threads, most);
-  Entry& entry = entries[size];
-  std::call_once(entry.once, [&] { entry.arena = new tbb::task_arena(size); });
-  return *entry.arena;
+/// An arena for each thread count that the machine has: its size bounds the threads whatever the caller's own arena is.
+/// oneTBB fills an arena when it is first used. Never freed, since plans may run while static objects are destroyed.
+std::deque<tbb::task_arena>& arenas() {
+  static auto& by_size = *[] {
+    auto* fresh = new std::deque<tbb::task_arena>;
+    for (int size = 0; size <= tbb::info::default_concurrency(); ++size) fresh->emplace_back(std::max(1, size));
+    return fresh;
+  }();
+  return by_size;
 }
 
 }  // namespace
@@ -33,7 +29,8 @@ void parallel_for(int num_threads, std::int64_t count, std::int64_t grain,
                   void (*body)(void*, std::int64_t, std::int64_t), void* context) {
   // Whole grains: oneTBB's own grain size bounds a piece by its half only.
   const std::int64_t num_grains = count / grain;  // the last takes the rest
-  arena(num_threads).execute([&] {
+  tbb::task_arena& arena = arenas()[static_cast<std::size_t>(std::min(num_threads, tbb::info::default_concurrency()))];
+  arena.execute([&] {
     tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, num_grains),
                       [&](const tbb::blocked_range<std::int64_t>& piece) {
                         body(context, piece.begin() * grain, piece.end() == num_grains ? count : piece.end() * grain);
@@ -41,4 +38,8 @@ void parallel_for(int num_threads, std::int64_t count, std::int64_t grain,
   });
 }
 
-}  // namespace baracuda::cpu::internal
+}  // namespace internal
+
+void prepare_threads() { internal::arenas(); }
+
+}  // namespace baracuda::cpu

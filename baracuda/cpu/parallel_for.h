@@ -10,6 +10,12 @@ void parallel_for(int num_threads, std::int64_t count, std::int64_t grain,
                   void (*body)(void*, std::int64_t, std::int64_t), void* context);
 }
 
+/// Makes what parallel_for needs. `select` of every CPU plan calls it, so that `run` allocates nothing.
+void prepare_threads();
+
+/// A piece of work that moves fewer bytes is not worth a second thread.
+inline constexpr std::int64_t kBytesPerPiece = 256 << 10;
+
 /// Calls `body(begin, end)` on pieces of [0, count) on up to `num_threads` threads, and returns when all are done. Pieces
 /// begin at multiples of `grain` ≥ 1 and are no shorter, so work of less than two grains runs on the caller's thread.
 /// `body` must not throw.

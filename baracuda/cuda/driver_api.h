@@ -113,7 +113,6 @@ struct CUlaunchConfig {
   X(cuStreamCreate, (CUstream*, unsigned))                                                                            \
   X(cuStreamDestroy_v2, (CUstream))                                                                                   \
   X(cuStreamSynchronize, (CUstream))                                                                                  \
-  X(cuStreamQuery, (CUstream))                                                                                        \
   X(cuStreamGetCtx, (CUstream, CUcontext*))                                                                           \
   X(cuStreamWaitEvent, (CUstream, CUevent, unsigned))                                                                 \
   X(cuStreamIsCapturing, (CUstream, CUstreamCaptureStatus*))                                                          \
@@ -130,17 +129,12 @@ struct CUlaunchConfig {
   X(cuEventQuery, (CUevent))                                                                                          \
   X(cuEventSynchronize, (CUevent))                                                                                    \
   X(cuEventElapsedTime, (float*, CUevent, CUevent))                                                                   \
-  X(cuMemAlloc_v2, (CUdeviceptr*, std::size_t))                                                                       \
-  X(cuMemFree_v2, (CUdeviceptr))                                                                                      \
   X(cuMemAllocAsync, (CUdeviceptr*, std::size_t, CUstream))                                                           \
   X(cuMemFreeAsync, (CUdeviceptr, CUstream))                                                                          \
-  X(cuMemHostAlloc, (void**, std::size_t, unsigned))                                                                  \
-  X(cuMemFreeHost, (void*))                                                                                           \
   X(cuMemcpyHtoDAsync_v2, (CUdeviceptr, const void*, std::size_t, CUstream))                                          \
   X(cuMemcpyDtoHAsync_v2, (void*, CUdeviceptr, std::size_t, CUstream))                                                \
   X(cuMemcpyDtoDAsync_v2, (CUdeviceptr, CUdeviceptr, std::size_t, CUstream))                                          \
   X(cuMemsetD8Async, (CUdeviceptr, unsigned char, std::size_t, CUstream))                                             \
-  X(cuPointerGetAttribute, (void*, CUpointer_attribute, CUdeviceptr))                                                 \
   X(cuLibraryLoadData,                                                                                                \
     (CUlibrary*, const void*, CUjit_option*, void**, unsigned, CUlibraryOption*, void**, unsigned))                   \
   X(cuLibraryUnload, (CUlibrary))                                                                                     \

@@ -8,6 +8,17 @@
 namespace baracuda::jit {
 namespace {
 
+/// libnvrtc opens libnvrtc-builtins by its bare name, which the loader does not find beside it: the wheel's libnvrtc has
+/// no RUNPATH. Once it is loaded from there, the name is known. Where that fails libnvrtc may still find its own.
+void open_builtins_beside(const NvrtcApi& api) {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void*>(api.nvrtcVersion), &info) || !info.dli_fname) return;
+  const std::string_view path = info.dli_fname;
+  const std::string folder(path.substr(0, path.rfind('/') + 1));
+  const std::string name = fmt::format("{}libnvrtc-builtins.so.{}.{}", folder, api.version.major, api.version.minor);
+  dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
+}
+
 Result<NvrtcApi> open(const std::string& library) {
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
   if (!handle) return Error::unsupported(dlerror());
@@ -24,6 +35,7 @@ Result<NvrtcApi> open(const std::string& library) {
     return Error::unsupported(fmt::format("{}: version {}.{} is older than {}.{}", library, api.version.major,
                                           api.version.minor, kMinNvrtcVersion.major, kMinNvrtcVersion.minor));
   }
+  open_builtins_beside(api);
   return api;
 }
 
@@ -53,10 +65,9 @@ Result<NvrtcApi> load_nvrtc(const std::vector<std::string>& candidates) {
     reasons += "\n  " + api.error().message;
   }
   return Error::unsupported(
-      "CUDA kernels are compiled by libnvrtc, 12.4 or newer, and none was found. Install it with a CUDA toolkit or "
-      "with "
-      "`pip install nvidia-cuda-nvrtc`, and set BARACUDA_NVRTC_LIBRARY to its path if the loader does not find it. "
-      "Tried:" +
+      "CUDA kernels are compiled by libnvrtc, 12.4 or newer, and none was found. It comes with a CUDA toolkit, or in "
+      "NVIDIA's wheel: `pip download --no-deps nvidia-cuda-nvrtc`, unzip it, and set BARACUDA_NVRTC_LIBRARY to the "
+      "libnvrtc.so in it. Tried:" +
       reasons);
 }
 

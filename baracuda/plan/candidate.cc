@@ -23,6 +23,9 @@ Result<ArchChoice> choose_cpu_target(std::string_view plan, const PlanPreference
 }  // namespace
 
 Result<ArchChoice> choose_arch(std::string_view plan, const PlanPreference& preference, const DeviceInfo& device) {
+  if (preference.max_workspace_bytes && *preference.max_workspace_bytes < 0)
+    return Error::invalid_problem(fmt::format("{}: preference.max_workspace_bytes is {}, expected at least 0", plan,
+                                              *preference.max_workspace_bytes));
   if (device.arch == Arch::Cpu) return choose_cpu_target(plan, preference, device);
 
   if (preference.force_cpu_target)
@@ -77,8 +80,26 @@ Error no_candidate(std::string_view plan, std::span<const CandidateVerdict> verd
   return Error::unsupported(std::move(message));
 }
 
-double copy_seconds(std::int64_t bytes, const DeviceInfo& device) {
-  return device.copy_bytes_per_second > 0 ? static_cast<double>(bytes) / device.copy_bytes_per_second : 0;
+Error cannot_tune(std::string_view plan, std::int64_t num_accepted) {
+  return Error::unsupported(
+      fmt::format("{}: preference.autotune is set and {} candidates qualify, but none of this plan's can be timed yet; "
+                  "clear it, or "
+                  "leave one by force_backend or exclude_backends",
+                  plan, num_accepted));
+}
+
+Explanation explain_copy(PlanChoice choice, std::int64_t bytes, const DeviceInfo& device) {
+  Explanation explanation;
+  explanation.device = device;
+  explanation.choice = std::move(choice);
+  explanation.bytes = bytes;
+  if (device.copy_bytes_per_second > 0) explanation.seconds = static_cast<double>(bytes) / device.copy_bytes_per_second;
+  return explanation;
+}
+
+Error in_plan(std::string_view plan, Error error) {
+  error.message = fmt::format("{}: {}", plan, error.message);
+  return error;
 }
 
 }  // namespace baracuda

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <optional>
 #include <span>
@@ -58,8 +59,18 @@ struct CandidateTraits {
 /// Whether class, backend, determinism and workspace cap allow the candidate.
 Verdict allowed_by(const CandidateTraits& candidate, Arch arch, const PlanPreference& preference);
 
-/// "…: no candidate serves this: <what>: <reason>; …"
+/// What a plan that moves bits and computes nothing promises.
+inline constexpr PrecisionGuarantee kBitsMoved{.math = MathPrecision::None,
+                                               .bit_stable_on_same_hardware = true,
+                                               .deterministic = true,
+                                               .batch_invariant = true,
+                                               .matches_cpu = true};
+
+/// "…: no candidate serves this request; <what>: <reason>; …"
 Error no_candidate(std::string_view plan, std::span<const CandidateVerdict> verdicts);
+
+/// "…: preference.autotune is set and <n> candidates qualify, …"
+Error cannot_tune(std::string_view plan, std::int64_t num_accepted);
 
 /// Walks the candidates: verdicts for all, and the index of the first that accepts.
 /// `guarantee` and `workspace_bytes` are those of each candidate for this descriptor.
@@ -77,10 +88,34 @@ Result<std::size_t> pick_candidate(std::string_view plan, std::span<const Candid
     if (verdict.accepted() && !picked) picked = i;
   }
   if (!picked) return no_candidate(plan, *verdicts);
+  if (preference.autotune) {
+    const auto num_accepted =
+        std::count_if(verdicts->begin(), verdicts->end(), [](auto& each) { return each.accepted; });
+    if (num_accepted > 1) return cannot_tune(plan, num_accepted);
+  }
   return *picked;
 }
 
-/// The time that bytes take at the device's copy rate. Operations are added by plans that compute.
-double copy_seconds(std::int64_t bytes, const DeviceInfo& device);
+/// The sku of a candidate, without what only some ops have: auxiliary, output and bias elements, layout, epilogue.
+template <class Descriptor>
+KernelSku make_sku(Category category, std::string_view op, Element element, const Candidate<Descriptor>& candidate,
+                   const ArchChoice& arch, const PrecisionGuarantee& guarantee) {
+  KernelSku sku;
+  sku.category = category;
+  sku.op = op;
+  sku.element = element;
+  sku.variant = candidate.variant;
+  sku.arch = arch.arch;
+  if (arch.target_differs) sku.target = arch.target;
+  sku.backend = candidate.backend;
+  sku.guarantee = guarantee;
+  return sku;
+}
+
+/// The choice with the cost of a plan that moves `bytes`, read plus written, and computes nothing.
+Explanation explain_copy(PlanChoice choice, std::int64_t bytes, const DeviceInfo& device);
+
+/// An error of the driver or the compiler, with the plan's name before its message.
+Error in_plan(std::string_view plan, Error error);
 
 }  // namespace baracuda

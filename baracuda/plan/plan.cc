@@ -7,7 +7,7 @@ namespace baracuda {
 std::string Explanation::to_string() const {
   const KernelSku& sku = choice.sku;
   std::string text = fmt::format("sku        {}\ndevice     {}\ncode       {}\nguarantee  {}\nworkspace  {} bytes{}\n",
-                                 sku.to_string(), device.name, sku.target.name(), sku.guarantee.to_string(),
+                                 sku.to_string(), device.name, choice.target.name(), sku.guarantee.to_string(),
                                  choice.workspace_bytes, choice.workspace_must_be_zero ? ", zero before" : "");
   text += fmt::format("work       {} bytes, {} operations: {:.3g} µs at {:.0f} GB/s\ncandidates\n", bytes, ops,
                       seconds * 1e6, device.copy_bytes_per_second / 1e9);

@@ -27,6 +27,7 @@ struct CandidateVerdict {
 /// The outcome of `choose`: which kernel, and what it needs. Pure data, made without driver, compiler or environment.
 struct PlanChoice {
   KernelSku sku;
+  CodeTarget target;  ///< what the code is compiled for
   std::int64_t workspace_bytes = 0;
   bool workspace_must_be_zero = false;
   std::vector<CandidateVerdict> candidates;  ///< in the order of preference

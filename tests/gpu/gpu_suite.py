@@ -30,6 +30,9 @@ PACK = ROOT / "build/gpu"
 # Of the machine that a pack goes to: glibc, the loader, and GCC's libraries, which must not be older than those here.
 SYSTEM_LIBRARIES = re.compile(r"(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|linux-vdso|ld-linux-x86-64)\.so")
 
+# In testing/ and beside the library, but not in the tool.
+ONLY_FOR_TESTS = re.compile(r"_test\.cc$|^(gtest_main|call_counter|property|fields)\.")
+
 # Seconds after which a part is ended and has failed.
 TIME_LIMITS = {"tests": 420, "verify": 240, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 240,
                "initcheck": 120, "synccheck": 120, "bench": 300}
@@ -40,11 +43,18 @@ def current_digests(tool, nvrtc):
     return record.current_digests(record.read_keys(tool, nvrtc))
 
 
+def sources_of(binary, ops, root=ROOT):
+    """What a binary is linked anew for: the library, the cases and the harness, and what only the tool or the tests have."""
+    folders = [f"baracuda/ops/{op}" for op in ops] + [f"baracuda/{folder}" for folder in ("cpu", *record.RUNTIME_FOLDERS)]
+    folders += ["testing", "tests" if binary == "unit_tests" else "tools"]
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.suffix in (".h", ".cc", ".cuh")]
+    return [path for path in files if binary == "unit_tests" or not ONLY_FOR_TESTS.search(path.name)]
+
+
 def check_built(folder, ops):
     """Ends the program where a binary is not of these sources: the record would tell of what was not tested."""
-    sources = [path for files in record.sources_by_digest(ops).values() for path in files]
-    newest = max(sources, key=lambda path: path.stat().st_mtime)
     for name in ("baracuda", "unit_tests"):
+        newest = max(sources_of(name, ops), key=lambda path: path.stat().st_mtime)
         if (folder / name).stat().st_mtime < newest.stat().st_mtime:
             raise SystemExit(f"gpu_suite: {folder / name} is older than {newest.relative_to(ROOT)}: build it first")
 

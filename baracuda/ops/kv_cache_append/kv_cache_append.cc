@@ -23,6 +23,9 @@ namespace {
 
 constexpr std::string_view kPlan = "KvCacheAppendPlan";
 
+/// What the driver and the compiler say, in the plan's name.
+Error named(Error error) { return in_plan(kPlan, std::move(error)); }
+
 Error invalid(std::string message) { return Error::invalid_problem(fmt::format("{}: {}", kPlan, message)); }
 
 bool is_paged(const KvCacheAppendDescriptor& descriptor) { return descriptor.layout == KvCacheLayout::Paged; }
@@ -68,7 +71,7 @@ Result<void> validate(const KvCacheAppendDescriptor& descriptor) {
       std::int64_t elements, bytes;
       if (!checked_elements(shape, &elements) ||
           __builtin_mul_overflow(elements, element_bytes(descriptor.element), &bytes))
-        return invalid(fmt::format("a tensor of shape {} has more than 2^63 bytes", shape.to_string()));
+        return invalid(fmt::format("a tensor of shape {} has 2^63 bytes or more", shape.to_string()));
     }
   // Without heads the pages have no bytes, but slots are still counted.
   if (std::int64_t num_slots; __builtin_mul_overflow(descriptor.num_pages, descriptor.page_size, &num_slots))
@@ -99,13 +102,6 @@ std::int64_t moved_bytes(const KvCacheAppendDescriptor& descriptor) {
 
 // ---- candidates -----------------------------------------------------------------------------------------------------
 
-constexpr PrecisionGuarantee kGuarantee{.math = MathPrecision::None,
-                                        .accumulator = std::nullopt,
-                                        .bit_stable_on_same_hardware = true,
-                                        .deterministic = true,
-                                        .batch_invariant = true,
-                                        .matches_cpu = true};
-
 using KvCandidate = Candidate<KvCacheAppendDescriptor>;
 
 template <KvCacheLayout kLayout>
@@ -122,7 +118,7 @@ constexpr std::array<KvCandidate, 4> kCandidates = {{
     {Arch::Cpu, Backend::Bespoke, "paged", "a memcpy a row", has_layout<KvCacheLayout::Paged>},
 }};
 
-CandidateTraits traits_of(const KvCandidate& candidate) { return {candidate.arch, candidate.backend, kGuarantee, 0}; }
+CandidateTraits traits_of(const KvCandidate& candidate) { return {candidate.arch, candidate.backend, kBitsMoved, 0}; }
 
 KvCacheAppendConfig make_config(const KvCacheAppendDescriptor& descriptor) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
@@ -170,10 +166,9 @@ KvCacheAppendSide make_side(const KvCacheAppendDescriptor& descriptor, const Ten
 /// Appends the rows of one side.
 template <bool kPaged>
 void append_on_cpu(const KvCacheAppendParams& params, const KvCacheAppendSide& side, int num_threads) {
-  constexpr std::int64_t kBytesPerPiece = 256 << 10;
   if (side.row_bytes == 0) return;
   const std::int64_t rows_per_position = params.num_tokens * side.num_heads;
-  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerPiece / side.row_bytes);
+  const std::int64_t grain = std::max<std::int64_t>(1, cpu::kBytesPerPiece / side.row_bytes);
   cpu::parallel_for(num_threads, params.num_positions * rows_per_position, grain,
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t row = begin; row < end; ++row) {
@@ -271,28 +266,16 @@ Result<PlanChoice> KvCacheAppendPlan::choose(const Descriptor& descriptor, const
   BARACUDA_ASSIGN_OR_RETURN(const std::size_t picked,
                             pick_candidate(kPlan, std::span<const KvCandidate>(kCandidates), descriptor, arch.arch,
                                            preference, traits_of, &choice.candidates));
-  choice.sku.category = Category::DataMovement;
-  choice.sku.op = kName;
-  choice.sku.element = descriptor.element;
+  choice.sku = make_sku(Category::DataMovement, kName, descriptor.element, kCandidates[picked], arch, kBitsMoved);
   choice.sku.aux_element = Element::I64;
-  choice.sku.variant = kCandidates[picked].variant;
-  choice.sku.arch = arch.arch;
-  choice.sku.target = arch.target;
-  choice.sku.target_differs = arch.target_differs;
-  choice.sku.backend = kCandidates[picked].backend;
-  choice.sku.guarantee = kGuarantee;
+  choice.target = arch.target;
   return choice;
 }
 
 Result<Explanation> KvCacheAppendPlan::explain(const Descriptor& descriptor, const PlanPreference& preference,
                                                const DeviceInfo& device) {
   BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, device));
-  Explanation explanation;
-  explanation.device = device;
-  explanation.choice = std::move(choice);
-  explanation.bytes = moved_bytes(descriptor);
-  explanation.seconds = copy_seconds(explanation.bytes, device);
-  return explanation;
+  return explain_copy(std::move(choice), moved_bytes(descriptor), device);
 }
 
 Result<Explanation> KvCacheAppendPlan::explain(const Stream& stream, const Descriptor& descriptor,
@@ -305,8 +288,9 @@ Result<CompileReport> KvCacheAppendPlan::compile(const Descriptor& descriptor, c
   BARACUDA_ASSIGN_OR_RETURN(const PlanChoice choice, choose(descriptor, preference, device));
   CompileReport report;
   if (choice.sku.arch == Arch::Cpu) return report;
-  BARACUDA_ASSIGN_OR_RETURN(KernelReport kernel,
-                            jit::compile_report(kv_cache_append_kernel(make_config(descriptor), choice.sku.target)));
+  BARACUDA_ASSIGN_OR_RETURN(
+      KernelReport kernel,
+      jit::compile_report(kv_cache_append_kernel(make_config(descriptor), choice.target)).transform_error(named));
   report.kernels.push_back(std::move(kernel));
   return report;
 }
@@ -323,11 +307,13 @@ Result<KvCacheAppendPlan> KvCacheAppendPlan::select(const Stream& stream, const 
   state->k_cache_shape = cache_shape(descriptor, descriptor.k_head_dim);
   state->v_cache_shape = cache_shape(descriptor, descriptor.v_head_dim);
   state->empty = is_empty(descriptor);
-  if (stream.device().is_cuda()) {
+  if (stream.device().is_cpu()) {
+    cpu::prepare_threads();
+  } else {
     const KvCacheAppendConfig config = make_config(descriptor);
     state->wide_index = config.wide_index;
-    BARACUDA_ASSIGN_OR_RETURN(state->kernel,
-                              jit::load_kernel(kv_cache_append_kernel(config, state->sku.target), stream));
+    BARACUDA_ASSIGN_OR_RETURN(
+        state->kernel, jit::load_kernel(kv_cache_append_kernel(config, choice.target), stream).transform_error(named));
   }
   return KvCacheAppendPlan(std::move(state));
 }
@@ -427,7 +413,7 @@ Result<void> KvCacheAppendPlan::run(const Stream& stream, const Workspace&, cons
     return Error::unsupported(fmt::format("{}: {} blocks of rows, expected at most 2^31 - 1", kPlan, blocks));
   const cuda::LaunchShape shape{.grid = {static_cast<std::uint32_t>(blocks)},
                                 .block = {static_cast<std::uint32_t>(KvCacheAppendConfig::num_threads())}};
-  return cuda::launch(*state.kernel, stream, shape, &params);
+  return cuda::launch(*state.kernel, stream, shape, &params).transform_error(named);
 }
 
 }  // namespace baracuda

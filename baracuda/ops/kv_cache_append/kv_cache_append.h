@@ -43,11 +43,14 @@ std::string_view name_of(KvCacheLayout layout);
 /// Positions and slots are read on the device when the work runs, so a captured CUDA graph appends where they then say.
 /// −1 skips the sequence or token. Another position that does not fit (position + num_tokens > max_seq_len), or another
 /// slot outside the cache, is skipped too, and the optional status is set to 1; it is 0 otherwise. Two tokens with the
-/// same slot leave a mix of both there. Workspace 0. Deterministic for distinct slots, bit-stable.
+/// same slot leave a mix of both there. Workspace 0. For
+/// distinct slots, what the guarantee claims holds: deterministic, bit-stable, the same bytes on CPU and GPU.
 ///
 /// Errors of select: InvalidProblem (a negative size, num_tokens > max_seq_len, sizes of the other layout that are not
 /// 0, 2^63 bytes or slots), Unsupported (packed and GGUF elements, a preference that cannot be met), Backend.
-/// Errors of run: as ArgChecker's for each view; Unsupported (an innermost stride other than 1), InvalidProblem (overlap).
+/// Errors of run, nothing written: InvalidProblem (a view's device or shape, a null pointer, a reach before the buffer or
+/// outside the address space), Unsupported (a view's element), MisalignedOperand, BufferTooSmall; Unsupported (an
+/// innermost stride other than 1); InvalidProblem (overlap).
 /// Source: Kwon et al., PagedAttention, arXiv:2309.06180 (slot mapping).
 struct KvCacheAppendDescriptor {
   Element element = Element::F16;

@@ -11,6 +11,7 @@
 #include "baracuda/ops/kv_cache_append/kv_cache_append_kernels.h"
 #include "baracuda/ops/kv_cache_append/kv_cache_append_oracle.h"
 #include "baracuda/plan/candidate.h"
+#include "testing/case_op.h"
 #include "testing/compare.h"
 
 namespace baracuda::testing {
@@ -33,16 +34,9 @@ Dims cache_shape(const KvCacheAppendDescriptor& descriptor, std::int64_t head_di
 
 bool is_empty(const Dims& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); }
 
-KvPlacement place(Element element, const Dims& shape, const Dims& strides) {
-  KvPlacement placement{shape, strides.empty() ? contiguous_strides(shape) : strides};
-  if (is_empty(shape)) return placement;
-  std::int64_t least = 0, greatest = 0;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    if (shape[axis] > 1)
-      (placement.strides[axis] < 0 ? least : greatest) += (shape[axis] - 1) * placement.strides[axis];
-  placement.origin_bytes = -least * element_bytes(element);
-  placement.bytes = (greatest - least + 1) * element_bytes(element);
-  return placement;
+/// What a position is for: a token where the cache is paged, else a sequence.
+std::int64_t num_positions(const KvCacheAppendDescriptor& descriptor) {
+  return is_paged(descriptor) ? descriptor.num_tokens : descriptor.num_sequences;
 }
 
 /// Draws as many positions or slots as the descriptor takes.
@@ -54,14 +48,16 @@ std::vector<std::int64_t> draw_positions(const KvCacheAppendCase& value, Random&
   if (is_paged(descriptor)) {
     // One slot out of each of so many equal parts of the cache, so that they are distinct.
     const std::int64_t parts = std::min(descriptor.num_tokens, num_slots);
-    for (std::int64_t i = 0; i < parts; ++i)
-      positions.push_back(random.draw(i * num_slots / parts, (i + 1) * num_slots / parts - 1));
+    // i · num_slots / parts, which would overflow.
+    const auto begin_of = [&](std::int64_t i) { return num_slots / parts * i + num_slots % parts * i / parts; };
+    for (std::int64_t i = 0; i < parts; ++i) positions.push_back(random.draw(begin_of(i), begin_of(i + 1) - 1));
     positions.resize(static_cast<std::size_t>(descriptor.num_tokens), -1);
   } else {
     for (std::int64_t i = 0; i < descriptor.num_sequences; ++i) positions.push_back(random.draw(0, most));
   }
   constexpr auto kMin = std::numeric_limits<std::int64_t>::min(), kMax = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t outside[] = {-2, kMin, kMax, most + 1, most + random.draw(2, 1000)};
+  const std::int64_t past = std::min(most, kMax - 1000) + 1;
+  const std::int64_t outside[] = {-2, kMin, kMax, past, past + random.draw(1, 999)};
   const KvPositions mode = value.position_mode;
   for (std::size_t i = mode == KvPositions::AllInvalid ? 0 : 1; i < positions.size(); ++i) {
     if (mode == KvPositions::AllInvalid || (mode == KvPositions::SomeInvalid && random.one_in(2)))
@@ -93,13 +89,31 @@ std::string to_string(const KvCacheAppendCase& value) { return print_case(KvCach
 Result<KvCacheAppendBuffers> KvCacheAppendBuffers::create(const KvCacheAppendCase& value, const Stream& stream) {
   const KvCacheAppendDescriptor& descriptor = value.descriptor;
   const Element element = descriptor.element;
-  const KvPlacement k_place = place(element, source_shape(descriptor, descriptor.k_head_dim), value.k_strides);
-  const KvPlacement v_place = place(element, source_shape(descriptor, descriptor.v_head_dim), value.v_strides);
-  KvPlacement k_cache_place = place(element, cache_shape(descriptor, descriptor.k_head_dim), value.k_cache_strides);
-  KvPlacement v_cache_place = place(element, cache_shape(descriptor, descriptor.v_head_dim), value.v_cache_strides);
+  BARACUDA_ASSIGN_OR_RETURN(
+      const Placement k_place,
+      place("k", element, source_shape(descriptor, descriptor.k_head_dim), value.k_strides, value.k_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(
+      const Placement v_place,
+      place("v", element, source_shape(descriptor, descriptor.v_head_dim), value.v_strides, value.v_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(Placement k_cache_place,
+                            place("k_cache", element, cache_shape(descriptor, descriptor.k_head_dim),
+                                  value.k_cache_strides, value.k_cache_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(Placement v_cache_place,
+                            place("v_cache", element, cache_shape(descriptor, descriptor.v_head_dim),
+                                  value.v_cache_strides, value.v_cache_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(const Placement positions_place,
+                            place("positions", Element::I64, {num_positions(descriptor)}));
+  if (!value.positions.empty() &&
+      (value.positions.rank() != num_positions(descriptor) || value.positions.rank() > kMaxRank))
+    return Error::invalid_problem(fmt::format("positions has {} entries, expected {}, which may be at most {}",
+                                              value.positions.rank(), num_positions(descriptor), kMaxRank));
   if (value.interleaved_by != 0) {
     if (k_cache_place.shape != v_cache_place.shape)
       return Error::invalid_problem("interleaved_by needs k_head_dim = v_head_dim");
+    constexpr std::int64_t kMost = GuardedBuffer::kMaxBytes;
+    if (value.interleaved_by < -kMost || value.interleaved_by > kMost)
+      return Error::invalid_problem(
+          fmt::format("interleaved_by is {}, expected {} to {}", value.interleaved_by, -kMost, kMost));
     const std::int64_t apart = value.interleaved_by * element_bytes(element);
     v_cache_place = k_cache_place;
     k_cache_place.origin_bytes += std::max<std::int64_t>(0, -apart);
@@ -114,12 +128,11 @@ Result<KvCacheAppendBuffers> KvCacheAppendBuffers::create(const KvCacheAppendCas
   };
   std::vector<std::int64_t> positions(value.positions.begin(), value.positions.end());
   if (positions.empty()) positions = draw_positions(value, random);
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer k, buffer("k", k_place.bytes, value.k_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer v, buffer("v", v_place.bytes, value.v_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer k_cache, buffer("k_cache", k_cache_place.bytes, value.k_cache_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer v_cache, buffer("v_cache", v_cache_place.bytes, value.v_cache_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer indices,
-                            buffer("positions", 8 * static_cast<std::int64_t>(positions.size())));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer k, buffer("k", k_place.bytes, k_place.misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer v, buffer("v", v_place.bytes, v_place.misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer k_cache, buffer("k_cache", k_cache_place.bytes, k_cache_place.misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer v_cache, buffer("v_cache", v_cache_place.bytes, v_cache_place.misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer indices, buffer("positions", positions_place.bytes));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, buffer("status", 4));
   KvCacheAppendBuffers buffers{value,
                                k_place,
@@ -139,7 +152,7 @@ Result<KvCacheAppendBuffers> KvCacheAppendBuffers::create(const KvCacheAppendCas
 }
 
 KvCacheAppendArgs KvCacheAppendBuffers::args() const {
-  const auto view = [&](const GuardedBuffer& buffer, const KvPlacement& placement) {
+  const auto view = [&](const GuardedBuffer& buffer, const Placement& placement) {
     return buffer.tensor(value.descriptor.element, placement.shape, placement.strides, placement.origin_bytes);
   };
   KvCacheAppendArgs args;
@@ -174,7 +187,7 @@ Result<void> KvCacheAppendBuffers::check() {
           descriptor, descriptor.v_head_dim, position_values(),
           {value.interleaved_by ? expected_k : expected_v, v_cache_place.origin_bytes, v_cache_place.strides},
           {v.image(), v_place.origin_bytes, v_place.strides});
-  const auto can_move = [](const KvPlacement& source, const KvPlacement& cache) {
+  const auto can_move = [](const Placement& source, const Placement& cache) {
     return !is_empty(source.shape) && !is_empty(cache.shape);
   };
   if (num_written == 0 && value.position_mode != KvPositions::AllInvalid &&
@@ -408,9 +421,8 @@ std::vector<KvCacheAppendCase> designed_kv_cache_append_cases() {
 
 namespace {
 
-class KvCacheAppendOp final : public Op {
+class KvCacheAppendOp final : public CaseOp<KvCacheAppendPlan, KvCacheAppendCase> {
  public:
-  std::string_view name() const override { return KvCacheAppendPlan::kName; }
   std::string_view summary() const override {
     return "new keys and values of all heads into a contiguous or paged cache";
   }
@@ -435,31 +447,11 @@ class KvCacheAppendOp final : public Op {
     return kernels;
   }
 
-  Result<Explanation> explain(std::string_view case_text, const PlanPreference& preference,
-                              const DeviceInfo& device) const override {
-    BARACUDA_ASSIGN_OR_RETURN(const auto value, parse_case<KvCacheAppendCase>(name(), case_text));
-    return KvCacheAppendPlan::explain(value.descriptor, preference, device);
-  }
-
-  Result<void> check(std::string_view case_text, Device device) const override {
-    BARACUDA_ASSIGN_OR_RETURN(const auto value, parse_case<KvCacheAppendCase>(name(), case_text));
-    for (const TestTarget& target : targets_of(device)) BARACUDA_RETURN_IF_ERROR(check_kv_cache_append(value, target));
-    return {};
-  }
-
-  VerifyReport verify(const VerifyOptions& options) const override {
-    std::vector<KvCacheAppendCase> cases = designed_kv_cache_append_cases();
-    Random random(options.seed);
-    for (int i = 0; i < (options.quick ? 1000 : 10000); ++i) cases.push_back(random_kv_cache_append_case(random));
-    VerifyReport report;
-    for (const TestTarget& target : targets_of(options.device))
-      for (const KvCacheAppendCase& value : cases) {
-        if (Result<void> checked = check_kv_cache_append(value, target); !checked)
-          report.failures.push_back({to_string(value), target.name + ": " + checked.error().to_string()});
-        else
-          ++report.passed;
-      }
-    return report;
+ private:
+  std::vector<KvCacheAppendCase> designed_cases() const override { return designed_kv_cache_append_cases(); }
+  KvCacheAppendCase random_case(Random& random) const override { return random_kv_cache_append_case(random); }
+  Result<void> check(const KvCacheAppendCase& value, const TestTarget& target) const override {
+    return check_kv_cache_append(value, target);
   }
 };
 

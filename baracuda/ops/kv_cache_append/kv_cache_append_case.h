@@ -12,6 +12,7 @@
 #include "testing/devices.h"
 #include "testing/guarded_buffer.h"
 #include "testing/op.h"
+#include "testing/placement.h"
 #include "testing/random.h"
 
 namespace baracuda::testing {
@@ -79,18 +80,10 @@ struct EnumValues<KvPositions> {
 
 std::string to_string(const KvCacheAppendCase& value);
 
-/// Where the elements of a strided tensor lie in an allocation of its own.
-struct KvPlacement {
-  Dims shape;
-  Dims strides;
-  std::int64_t origin_bytes = 0;  ///< of the element at index 0 of every axis
-  std::int64_t bytes = 0;
-};
-
 /// The buffers that a case runs on, guarded and full of random bytes, on the device.
 struct KvCacheAppendBuffers {
   KvCacheAppendCase value;
-  KvPlacement k_place, v_place, k_cache_place, v_cache_place;
+  Placement k_place, v_place, k_cache_place, v_cache_place;
   // An interleaved v_cache lies in k_cache's buffer, and its own is empty.
   GuardedBuffer k, v, k_cache, v_cache, positions, status;
 

@@ -5,16 +5,9 @@
 #include <span>
 
 #include "baracuda/ops/kv_cache_append/kv_cache_append.h"
+#include "testing/placement.h"
 
 namespace baracuda::testing {
-
-/// Bytes, and where in them the element at index 0 of every axis lies.
-template <class Byte>
-struct KvOracleTensor {
-  std::span<Byte> bytes;
-  std::int64_t origin_bytes = 0;
-  Dims strides;  // elements
-};
 
 /// Whether the tokens of a position, or the token of a slot, have a place in the cache.
 inline bool kv_position_fits(const KvCacheAppendDescriptor& descriptor, std::int64_t position) {
@@ -33,8 +26,9 @@ inline std::int32_t kv_cache_append_status_oracle(const KvCacheAppendDescriptor&
 /// cache[place of the token] = source[token] for keys or for values, one element after the other. Returns the number of
 /// elements that were written.
 inline std::int64_t kv_cache_append_oracle(const KvCacheAppendDescriptor& descriptor, std::int64_t head_dim,
-                                           std::span<const std::int64_t> positions, KvOracleTensor<std::byte> cache,
-                                           KvOracleTensor<const std::byte> source) {
+                                           std::span<const std::int64_t> positions, OracleTensor<std::byte> cache,
+                                           OracleTensor<const std::byte> source) {
+  if (head_dim == 0) return 0;  // of any number of heads
   const bool paged = descriptor.layout == KvCacheLayout::Paged;
   const std::int64_t element_size = find_element(descriptor.element)->layout.block_bytes;
   const auto address = [&](const auto& tensor, const Dims& index) {

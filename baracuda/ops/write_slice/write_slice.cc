@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "baracuda/core/propagate.h"
+#include "baracuda/cpu/parallel_for.h"
 #include "baracuda/cuda/launch.h"
 #include "baracuda/jit/compile_report.h"
 #include "baracuda/jit/load.h"
@@ -24,6 +25,17 @@ using Variant = WriteSliceVariant;
 
 constexpr std::string_view kPlan = "WriteSlicePlan";
 constexpr int kNumVariants = 5;
+
+/// By enumerator: as the kernel's text spells it, and as skus and file names do.
+struct VariantName {
+  std::string_view enumerator, stem;
+};
+constexpr VariantName kVariantNames[kNumVariants] = {{"WholeDest", "whole_dest"},
+                                                     {"ContiguousChunk", "contiguous_chunk"},
+                                                     {"Rows", "rows"},
+                                                     {"Nibbles", "nibbles"},
+                                                     {"Generic", "generic"}};
+constexpr const VariantName& name_of(Variant variant) { return kVariantNames[static_cast<int>(variant)]; }
 
 /// Byte-wide runs shorter than this are moved element by element: a row kernel would spend its time on partial vectors.
 constexpr std::int64_t kMinRowBytes = 32;
@@ -132,6 +144,9 @@ bool serves(Variant variant, const Window& window, const WriteSliceDescriptor& d
 
 // ---- validate -------------------------------------------------------------------------------------------------------
 
+/// What the driver and the compiler say, in the plan's name.
+Error named(Error error) { return in_plan(kPlan, std::move(error)); }
+
 Error invalid(std::string message) { return Error::invalid_problem(fmt::format("{}: {}", kPlan, message)); }
 
 Result<void> validate(const WriteSliceDescriptor& descriptor) {
@@ -155,7 +170,7 @@ Result<void> validate(const WriteSliceDescriptor& descriptor) {
   std::int64_t elements, bytes;
   const int bytes_each = std::max(1, element_bytes(descriptor.element));
   if (!checked_elements(shape, &elements) || __builtin_mul_overflow(elements, bytes_each, &bytes))
-    return invalid(fmt::format("dest_shape {} has more than 2^63 bytes", shape.to_string()));
+    return invalid(fmt::format("dest_shape {} has 2^63 bytes or more", shape.to_string()));
   return {};
 }
 
@@ -165,9 +180,10 @@ Dims extents_of(const WriteSliceDescriptor& descriptor) {
   return extents;
 }
 
+/// Of a window whose destination has been validated.
 std::int64_t num_elements(const Dims& extents) {
-  std::int64_t elements = 1;
-  for (std::int64_t extent : extents) elements *= extent;
+  std::int64_t elements = 0;
+  checked_elements(extents, &elements);
   return elements;
 }
 
@@ -178,13 +194,6 @@ std::int64_t moved_bytes(const WriteSliceDescriptor& descriptor) {
 }
 
 // ---- candidates -----------------------------------------------------------------------------------------------------
-
-constexpr PrecisionGuarantee kGuarantee{.math = MathPrecision::None,
-                                        .accumulator = std::nullopt,
-                                        .bit_stable_on_same_hardware = true,
-                                        .deterministic = true,
-                                        .batch_invariant = true,
-                                        .matches_cpu = true};
 
 /// What the variant says to contiguous tensors; strides are looked at again in `run`.
 template <Variant kVariant>
@@ -198,7 +207,8 @@ Verdict accepts(const WriteSliceDescriptor& descriptor) {
   switch (kVariant) {
     case Variant::WholeDest: return Verdict::reject("the window is not the whole destination, in whole bytes");
     case Variant::ContiguousChunk: return Verdict::reject("the window is not one run of whole bytes");
-    case Variant::Rows: return Verdict::reject("contiguous tensors give no rows of 32 whole bytes or more");
+    case Variant::Rows:
+      return Verdict::reject(fmt::format("contiguous tensors give no rows of {} whole bytes or more", kMinRowBytes));
     case Variant::Nibbles: return Verdict::reject("contiguous tensors give whole bytes");
     case Variant::Generic: return Verdict::reject("contiguous tensors give long rows, or nibbles");
   }
@@ -207,16 +217,21 @@ Verdict accepts(const WriteSliceDescriptor& descriptor) {
 
 using WriteSliceCandidate = Candidate<WriteSliceDescriptor>;
 
-// The first that accepts wins, in `select` for contiguous tensors and in `run` for the strides given.
+template <Variant kVariant>
+constexpr WriteSliceCandidate candidate(Arch arch, Backend backend, std::string_view what) {
+  return {arch, backend, name_of(kVariant).stem, what, accepts<kVariant>};
+}
+
+// The first that accepts wins, in `select` for contiguous tensors and in `run` for the strides given. In the order of
+// the enumerators, which index it.
 template <Arch kArch, Backend kCopy>
-constexpr std::array<WriteSliceCandidate, kNumVariants> kVariants = {{
-    {kArch, kCopy, "whole_dest", "one copy of the whole destination", accepts<Variant::WholeDest>},
-    {kArch, kCopy, "contiguous_chunk", "one copy", accepts<Variant::ContiguousChunk>},
-    {kArch, Backend::Bespoke, "rows", "contiguous rows at any alignment", accepts<Variant::Rows>},
-    {kArch, Backend::Bespoke, "nibbles", "4-bit elements one by one, each byte written by one owner",
-     accepts<Variant::Nibbles>},
-    {kArch, Backend::Bespoke, "generic", "elements one by one, any strides", accepts<Variant::Generic>},
-}};
+constexpr std::array<WriteSliceCandidate, kNumVariants> kVariants = {
+    candidate<Variant::WholeDest>(kArch, kCopy, "one copy of the whole destination"),
+    candidate<Variant::ContiguousChunk>(kArch, kCopy, "one copy"),
+    candidate<Variant::Rows>(kArch, Backend::Bespoke, "contiguous rows at any alignment"),
+    candidate<Variant::Nibbles>(kArch, Backend::Bespoke, "4-bit elements one by one, each byte written by one owner"),
+    candidate<Variant::Generic>(kArch, Backend::Bespoke, "elements one by one, any strides"),
+};
 constexpr auto& kCpuCandidates = kVariants<Arch::Cpu, Backend::Bespoke>;
 constexpr auto& kCudaCandidates = kVariants<Arch::Sm80, Backend::Driver>;
 
@@ -225,39 +240,35 @@ std::span<const WriteSliceCandidate> candidates_for(const DeviceInfo& device) {
   return kCudaCandidates;
 }
 
-CandidateTraits traits_of(const WriteSliceCandidate& candidate) {
-  return {candidate.arch, candidate.backend, kGuarantee, 0};
-}
-
-KernelSku make_sku(const WriteSliceDescriptor& descriptor, const WriteSliceCandidate& candidate,
-                   const ArchChoice& arch) {
-  KernelSku sku;
-  sku.category = Category::DataMovement;
-  sku.op = WriteSlicePlan::kName;
-  sku.element = descriptor.element;
-  if (descriptor.device_starts) sku.aux_element = Element::I64;
-  sku.variant = candidate.variant;
-  sku.arch = arch.arch;
-  sku.target = arch.target;
-  sku.target_differs = arch.target_differs;
-  sku.backend = candidate.backend;
-  sku.guarantee = kGuarantee;
-  return sku;
-}
-
-/// The variants that strides may ask for in `run`: those that the preference allows.
-struct Allowed {
+/// The outcome of `choose`, and what `run` may need besides: strides can ask for any variant that the preference allows.
+struct Selection {
+  PlanChoice choice;
   ArchChoice arch;
-  std::array<bool, kNumVariants> variants{};
+  std::size_t picked = 0;
+  std::array<bool, kNumVariants> allowed{};
+  std::array<KernelSku, kNumVariants> skus;
 };
 
-Result<Allowed> allowed_variants(const PlanPreference& preference, const DeviceInfo& device) {
-  Allowed allowed;
-  BARACUDA_ASSIGN_OR_RETURN(allowed.arch, choose_arch(kPlan, preference, device));
+Result<Selection> select_variants(const WriteSliceDescriptor& descriptor, const PlanPreference& preference,
+                                  const DeviceInfo& device) {
+  BARACUDA_RETURN_IF_ERROR(validate(descriptor));
+  Selection selection;
+  BARACUDA_ASSIGN_OR_RETURN(selection.arch, choose_arch(kPlan, preference, device));
   const auto candidates = candidates_for(device);
-  for (int i = 0; i < kNumVariants; ++i)
-    allowed.variants[i] = allowed_by(traits_of(candidates[i]), allowed.arch.arch, preference).accepted();
-  return allowed;
+  const auto traits_of = [](const WriteSliceCandidate& each) {
+    return CandidateTraits{each.arch, each.backend, kBitsMoved, 0};
+  };
+  BARACUDA_ASSIGN_OR_RETURN(selection.picked, pick_candidate(kPlan, candidates, descriptor, selection.arch.arch,
+                                                             preference, traits_of, &selection.choice.candidates));
+  for (int i = 0; i < kNumVariants; ++i) {
+    selection.allowed[i] = allowed_by(traits_of(candidates[i]), selection.arch.arch, preference).accepted();
+    selection.skus[i] = make_sku(Category::DataMovement, WriteSlicePlan::kName, descriptor.element, candidates[i],
+                                 selection.arch, kBitsMoved);
+    if (descriptor.device_starts) selection.skus[i].aux_element = Element::I64;
+  }
+  selection.choice.sku = selection.skus[selection.picked];
+  selection.choice.target = selection.arch.target;
+  return selection;
 }
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
@@ -270,11 +281,11 @@ WriteSliceConfig make_config(const WriteSliceDescriptor& descriptor, Variant var
 }
 
 /// The kernels that some strides of the descriptor's element run on.
-std::vector<Variant> kernel_variants(const WriteSliceDescriptor& descriptor, const Allowed& allowed) {
+std::vector<Variant> kernel_variants(const WriteSliceDescriptor& descriptor, const Selection& selection) {
   std::vector<Variant> variants;
   const bool packed = is_packed_4bit(descriptor.element);
   for (Variant variant : {Variant::Rows, packed ? Variant::Nibbles : Variant::Generic})
-    if (allowed.variants[static_cast<int>(variant)]) variants.push_back(variant);
+    if (selection.allowed[static_cast<int>(variant)]) variants.push_back(variant);
   return variants;
 }
 
@@ -308,12 +319,9 @@ std::uint32_t fill_grid(Variant variant, bool wide_index, WriteSliceParams* para
 }  // namespace
 
 jit::KernelSpec write_slice_kernel(const WriteSliceConfig& config, const CodeTarget& target) {
-  constexpr std::string_view kNames[] = {"WholeDest", "ContiguousChunk", "Rows", "Nibbles", "Generic"};
-  constexpr std::string_view kStems[] = {"whole_dest", "contiguous_chunk", "rows", "nibbles", "generic"};
   const auto [variant, element_bytes, wide_index, device_starts] = config;
-  const auto index = static_cast<int>(variant);
   return {
-      .name = fmt::format("write_slice.{}.{}_byte{}{}", kStems[index], element_bytes, wide_index ? ".wide" : "",
+      .name = fmt::format("write_slice.{}.{}_byte{}{}", name_of(variant).stem, element_bytes, wide_index ? ".wide" : "",
                           device_starts ? ".device_starts" : ""),
       .text = fmt::format(R"(#include "baracuda/ops/write_slice/write_slice.cuh"
 using namespace baracuda;
@@ -321,7 +329,7 @@ constexpr WriteSliceConfig kConfig{{.variant = WriteSliceVariant::{}, .element_b
 extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
 void baracuda_kernel(const __grid_constant__ WriteSliceParams params) {{ write_slice<kConfig>(params); }}
 )",
-                          kNames[index], element_bytes, wide_index, device_starts),
+                          name_of(variant).enumerator, element_bytes, wide_index, device_starts),
       .target = target,
   };
 }
@@ -334,9 +342,7 @@ struct WriteSlicePlan::State {
   Dims extents;
   bool empty = false;
   bool wide_index = false;
-  Allowed allowed;
-  std::array<KernelSku, kNumVariants> skus;
-  int first = 0;  // the candidate for contiguous tensors
+  Selection selection;
   std::array<std::shared_ptr<const cuda::Kernel>, kNumVariants> kernels;
   WriteSliceCpuKernel cpu_kernel = nullptr;
 
@@ -352,25 +358,15 @@ struct WriteSlicePlan::State {
 
 Result<PlanChoice> WriteSlicePlan::choose(const Descriptor& descriptor, const PlanPreference& preference,
                                           const DeviceInfo& device) {
-  BARACUDA_RETURN_IF_ERROR(validate(descriptor));
-  BARACUDA_ASSIGN_OR_RETURN(const ArchChoice arch, choose_arch(kPlan, preference, device));
-  PlanChoice choice;
-  const auto candidates = candidates_for(device);
-  BARACUDA_ASSIGN_OR_RETURN(const std::size_t picked, pick_candidate(kPlan, candidates, descriptor, arch.arch,
-                                                                     preference, traits_of, &choice.candidates));
-  choice.sku = make_sku(descriptor, candidates[picked], arch);
-  return choice;
+  return select_variants(descriptor, preference, device).transform([](Selection&& selection) {
+    return std::move(selection.choice);
+  });
 }
 
 Result<Explanation> WriteSlicePlan::explain(const Descriptor& descriptor, const PlanPreference& preference,
                                             const DeviceInfo& device) {
   BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, device));
-  Explanation explanation;
-  explanation.device = device;
-  explanation.choice = std::move(choice);
-  explanation.bytes = moved_bytes(descriptor);
-  explanation.seconds = copy_seconds(explanation.bytes, device);
-  return explanation;
+  return explain_copy(std::move(choice), moved_bytes(descriptor), device);
 }
 
 Result<Explanation> WriteSlicePlan::explain(const Stream& stream, const Descriptor& descriptor,
@@ -380,42 +376,35 @@ Result<Explanation> WriteSlicePlan::explain(const Stream& stream, const Descript
 
 Result<CompileReport> WriteSlicePlan::compile(const Descriptor& descriptor, const PlanPreference& preference,
                                               const DeviceInfo& device) {
-  BARACUDA_RETURN_IF_ERROR(choose(descriptor, preference, device));
-  BARACUDA_ASSIGN_OR_RETURN(const Allowed allowed, allowed_variants(preference, device));
+  BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
   CompileReport report;
-  if (allowed.arch.arch == Arch::Cpu) return report;
-  for (Variant variant : kernel_variants(descriptor, allowed)) {
-    BARACUDA_ASSIGN_OR_RETURN(KernelReport kernel, jit::compile_report(write_slice_kernel(
-                                                       make_config(descriptor, variant), allowed.arch.target)));
-    report.kernels.push_back(std::move(kernel));
+  if (selection.arch.arch == Arch::Cpu) return report;
+  for (Variant variant : kernel_variants(descriptor, selection)) {
+    const jit::KernelSpec kernel = write_slice_kernel(make_config(descriptor, variant), selection.arch.target);
+    BARACUDA_ASSIGN_OR_RETURN(report.kernels.emplace_back(), jit::compile_report(kernel).transform_error(named));
   }
   return report;
 }
 
 Result<WriteSlicePlan> WriteSlicePlan::select(const Stream& stream, const Descriptor& descriptor,
                                               const PlanPreference& preference) {
-  const DeviceInfo& device = stream.device_info();
-  BARACUDA_ASSIGN_OR_RETURN(const PlanChoice choice, choose(descriptor, preference, device));
   auto state = std::make_shared<State>();
+  BARACUDA_ASSIGN_OR_RETURN(state->selection, select_variants(descriptor, preference, stream.device_info()));
   state->descriptor = descriptor;
   state->device = stream.device();
   state->extents = extents_of(descriptor);
   state->empty = num_elements(state->extents) == 0;
-  BARACUDA_ASSIGN_OR_RETURN(state->allowed, allowed_variants(preference, device));
-  const auto candidates = candidates_for(device);
-  for (int i = 0; i < kNumVariants; ++i) {
-    state->skus[i] = make_sku(descriptor, candidates[i], state->allowed.arch);
-    if (state->skus[i] == choice.sku) state->first = i;
-  }
+  const CodeTarget target = state->selection.arch.target;
   if (stream.device().is_cpu()) {
-    state->cpu_kernel = write_slice_cpu_kernel(state->allowed.arch.target.cpu);
+    cpu::prepare_threads();
+    state->cpu_kernel = write_slice_cpu_kernel(target.cpu);
     return WriteSlicePlan(std::move(state));
   }
-  for (Variant variant : kernel_variants(descriptor, state->allowed)) {
+  for (Variant variant : kernel_variants(descriptor, state->selection)) {
     const WriteSliceConfig config = make_config(descriptor, variant);
-    state->wide_index = config.wide_index;
+    state->wide_index = config.wide_index;  // of the window, so the same for all variants
     BARACUDA_ASSIGN_OR_RETURN(state->kernels[static_cast<int>(variant)],
-                              jit::load_kernel(write_slice_kernel(config, state->allowed.arch.target), stream));
+                              jit::load_kernel(write_slice_kernel(config, target), stream).transform_error(named));
   }
   return WriteSlicePlan(std::move(state));
 }
@@ -450,12 +439,12 @@ Result<void> WriteSlicePlan::State::check(const Args& args) const {
 Result<WriteSlicePlan::State::Prepared> WriteSlicePlan::State::prepare(const Args& args) const {
   BARACUDA_RETURN_IF_ERROR(check(args));
   Prepared prepared;
-  prepared.variant = static_cast<Variant>(first);
+  prepared.variant = static_cast<Variant>(selection.picked);
   if (empty) return prepared;
   prepared.window = collapse(descriptor, args.dest.strides, args.source.strides);
   for (int i = 0; i < kNumVariants; ++i) {
     prepared.variant = static_cast<Variant>(i);
-    if (allowed.variants[i] && serves(prepared.variant, prepared.window, descriptor)) return prepared;
+    if (selection.allowed[i] && serves(prepared.variant, prepared.window, descriptor)) return prepared;
   }
   return Error::unsupported(
       fmt::format("{}: strides {} of dest with {} of source need a variant that the preference excludes", kPlan,
@@ -487,8 +476,9 @@ WriteSliceParams WriteSlicePlan::State::make_params(const Args& args, const Prep
   for (int axis = 0; axis < params.rank; ++axis) {
     params.dest_shape[axis] = descriptor.dest_shape[axis];
     params.extents[axis] = extents[axis];
-    // The stride of an axis that the window fills is ignored: only position 0 fits.
-    if (extents[axis] == descriptor.dest_shape[axis]) continue;
+    // Only position 0 fits an axis that the window fills, whatever its stride. Of an empty window nothing moves, and its
+    // strides were never looked at.
+    if (empty || extents[axis] == descriptor.dest_shape[axis]) continue;
     const std::int64_t stride = args.dest.strides[axis];
     params.start_strides[axis] = !packed ? stride * bytes_each : window.in_nibbles ? stride : stride / 2;
   }
@@ -501,11 +491,11 @@ Result<void> WriteSlicePlan::can_implement(const Args& args) const {
 
 const WriteSliceDescriptor& WriteSlicePlan::descriptor() const { return state_->descriptor; }
 
-const KernelSku& WriteSlicePlan::sku() const { return state_->skus[state_->first]; }
+const KernelSku& WriteSlicePlan::sku() const { return state_->selection.choice.sku; }
 
 Result<KernelSku> WriteSlicePlan::sku(const Args& args) const {
   return state_->prepare(args).transform(
-      [&](auto&& prepared) { return state_->skus[static_cast<int>(prepared.variant)]; });
+      [&](auto&& prepared) { return state_->selection.skus[static_cast<int>(prepared.variant)]; });
 }
 
 Result<void> WriteSlicePlan::run(const Stream& stream, const Workspace&, const Args& args) const {
@@ -531,12 +521,14 @@ Result<void> WriteSlicePlan::run(const Stream& stream, const Workspace&, const A
     return {};
   }
   if (prepared.variant == Variant::WholeDest || prepared.variant == Variant::ContiguousChunk)
-    return cuda::copy_device_to_device(stream, params.dest, params.source, static_cast<std::size_t>(params.row_bytes));
+    return cuda::copy_device_to_device(stream, params.dest, params.source, static_cast<std::size_t>(params.row_bytes))
+        .transform_error(named);
   // An empty window still has its position checked, for the status.
   const std::uint32_t blocks = state.empty ? 1 : fill_grid(prepared.variant, state.wide_index, &params);
   const cuda::LaunchShape shape{.grid = {blocks},
                                 .block = {static_cast<std::uint32_t>(WriteSliceConfig::num_threads())}};
-  return cuda::launch(*state.kernels[static_cast<int>(prepared.variant)], stream, shape, &params);
+  return cuda::launch(*state.kernels[static_cast<int>(prepared.variant)], stream, shape, &params)
+      .transform_error(named);
 }
 
 }  // namespace baracuda

@@ -11,32 +11,14 @@
 #include "baracuda/ops/write_slice/write_slice_kernels.h"
 #include "baracuda/ops/write_slice/write_slice_oracle.h"
 #include "baracuda/plan/candidate.h"
+#include "testing/case_op.h"
 #include "testing/case_text.h"
 #include "testing/compare.h"
 #include "testing/guarded_buffer.h"
+#include "testing/placement.h"
 
 namespace baracuda::testing {
 namespace {
-
-/// Where the elements of a strided tensor lie, from the element at index 0.
-struct Extent {
-  std::int64_t origin_bytes = 0;  // of that element in the tensor's own bytes
-  std::int64_t bytes = 0;
-};
-
-Extent extent_of(Element element, const Dims& shape, const Dims& strides) {
-  std::int64_t least = 0, greatest = 0;
-  for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (shape[axis] == 0) return {};
-    if (shape[axis] > 1) (strides[axis] < 0 ? least : greatest) += (shape[axis] - 1) * strides[axis];
-  }
-  if (!is_packed_4bit(element)) {
-    const std::int64_t bytes = element_bytes(element);
-    return {-least * bytes, (greatest - least + 1) * bytes};
-  }
-  const std::int64_t before = (-least + 1) / 2;
-  return {before, before + greatest / 2 + 1};
-}
 
 bool fits(const Dims& starts, const Dims& extents, const Dims& shape) {
   for (int axis = 0; axis < shape.rank(); ++axis)
@@ -62,39 +44,49 @@ Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& ta
 
   Dims extents = descriptor.end;
   for (int axis = 0; axis < extents.rank(); ++axis) extents[axis] -= descriptor.start[axis];
-  const Dims dest_strides = value.dest_strides.empty() ? contiguous_strides(shape) : value.dest_strides;
-  const Dims source_strides = value.source_strides.empty() ? contiguous_strides(extents) : value.source_strides;
-  const Extent dest_extent = extent_of(descriptor.element, shape, dest_strides);
-  const Extent source_extent = extent_of(descriptor.element, extents, source_strides);
+  BARACUDA_ASSIGN_OR_RETURN(const Placement dest_place,
+                            place("dest", descriptor.element, shape, value.dest_strides, value.dest_misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(const Placement source_place, place("source", descriptor.element, extents,
+                                                                value.source_strides, value.source_misalignment));
+  const Dims positions = value.device_starts.empty() ? descriptor.start : value.device_starts;
+  if (positions.rank() != shape.rank())
+    return Error::invalid_problem(
+        fmt::format("starts has {} entries, expected {}, one per axis", positions.rank(), shape.rank()));
+  if (positions != descriptor.start && !descriptor.device_starts)
+    return Error::invalid_problem(fmt::format("starts is {}, expected {} as start, or device_starts=true",
+                                              positions.to_string(), descriptor.start.to_string()));
 
   Random random(value.seed);
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer dest,
-                            GuardedBuffer::create("dest", stream, dest_extent.bytes, random, value.dest_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer source, GuardedBuffer::create("source", stream, source_extent.bytes, random,
-                                                                        value.source_misalignment));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer starts,
-                            GuardedBuffer::create("device_starts", stream, 8 * shape.rank(), random));
-  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, GuardedBuffer::create("status", stream, 4, random));
-  const Dims positions = value.device_starts.empty() ? descriptor.start : value.device_starts;
+  const auto buffer = [&](const char* name, std::int64_t bytes, int misalignment = 0) {
+    return GuardedBuffer::create(name, stream, bytes, random, misalignment);
+  };
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer dest, buffer("dest", dest_place.bytes, dest_place.misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer source, buffer("source", source_place.bytes, source_place.misalignment));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer starts, buffer("starts", 8 * shape.rank()));
+  BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, buffer("status", 4));
   std::memcpy(starts.image().data(), positions.begin(), starts.image().size());
   BARACUDA_RETURN_IF_ERROR(dest.upload());
   BARACUDA_RETURN_IF_ERROR(source.upload());
   BARACUDA_RETURN_IF_ERROR(starts.upload());
   BARACUDA_RETURN_IF_ERROR(status.upload());
 
-  std::vector<std::byte> expected(dest.image().begin(), dest.image().end());
-  const bool inside = fits(positions, extents, shape);
-  if (inside)
-    write_slice_oracle(descriptor.element, positions, extents, {expected, dest_extent.origin_bytes, dest_strides},
-                       {source.image(), source_extent.origin_bytes, source_strides});
-
   WriteSliceArgs args{
-      .dest = dest.tensor(descriptor.element, shape, dest_strides, dest_extent.origin_bytes),
-      .source = source.tensor(descriptor.element, extents, source_strides, source_extent.origin_bytes),
+      .dest = dest.tensor(descriptor.element, shape, dest_place.strides, dest_place.origin_bytes),
+      .source = source.tensor(descriptor.element, extents, source_place.strides, source_place.origin_bytes),
   };
   if (descriptor.device_starts) args.device_starts = starts.vector(Element::I64, shape.rank());
   if (value.status) args.status = status.vector(Element::I32, 1);
   BARACUDA_RETURN_IF_ERROR(plan.run(stream, Workspace::none(), args));
+
+  // Only now: what the plan refuses, such as a dest that overlaps itself, may take for ever one by one.
+  std::vector<std::byte> expected(dest.image().begin(), dest.image().end());
+  const bool inside = fits(positions, extents, shape);
+  if (inside)
+    write_slice_oracle(descriptor.element, positions, extents, {expected, dest_place.origin_bytes, dest_place.strides},
+                       {source.image(), source_place.origin_bytes, source_place.strides});
+  // As many random bytes are not what was there before by chance.
+  if (inside && contiguous_bytes(descriptor.element, extents) >= 8 && compare_bytes("dest", dest.image(), expected))
+    return Error::backend(0, "the case changes nothing, so it proves nothing");
 
   BARACUDA_RETURN_IF_ERROR(dest.download());
   BARACUDA_RETURN_IF_ERROR(compare_bytes("dest", dest.image(), expected));
@@ -192,9 +184,8 @@ std::vector<WriteSliceDescriptor> descriptors_of_every_sku(Element element) {
   return descriptors;
 }
 
-class WriteSliceOp final : public Op {
+class WriteSliceOp final : public CaseOp<WriteSlicePlan, WriteSliceCase> {
  public:
-  std::string_view name() const override { return WriteSlicePlan::kName; }
   std::string_view summary() const override { return "dest[start:end, …] = source, in place"; }
 
   std::vector<KernelSku> skus(const DeviceInfo& device) const override {
@@ -221,31 +212,10 @@ class WriteSliceOp final : public Op {
     return kernels;
   }
 
-  Result<Explanation> explain(std::string_view case_text, const PlanPreference& preference,
-                              const DeviceInfo& device) const override {
-    BARACUDA_ASSIGN_OR_RETURN(const auto value, parse_case<WriteSliceCase>(name(), case_text));
-    return WriteSlicePlan::explain(value.descriptor, preference, device);
-  }
-
-  Result<void> check(std::string_view case_text, Device device) const override {
-    BARACUDA_ASSIGN_OR_RETURN(const auto value, parse_case<WriteSliceCase>(name(), case_text));
-    for (const TestTarget& target : targets_of(device)) BARACUDA_RETURN_IF_ERROR(check_write_slice(value, target));
-    return {};
-  }
-
-  VerifyReport verify(const VerifyOptions& options) const override {
-    VerifyReport report;
-    for (const TestTarget& target : targets_of(options.device)) {
-      Random random(options.seed);
-      for (int i = 0; i < (options.quick ? 1000 : 10000); ++i) {
-        const WriteSliceCase value = random_write_slice_case(random);
-        if (Result<void> checked = check_write_slice(value, target); !checked)
-          report.failures.push_back({to_string(value), target.name + ": " + checked.error().to_string()});
-        else
-          ++report.passed;
-      }
-    }
-    return report;
+ private:
+  WriteSliceCase random_case(Random& random) const override { return random_write_slice_case(random); }
+  Result<void> check(const WriteSliceCase& value, const TestTarget& target) const override {
+    return check_write_slice(value, target);
   }
 };
 

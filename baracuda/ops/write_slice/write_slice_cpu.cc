@@ -17,9 +17,6 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// A piece of work below this is not worth a second thread.
-constexpr std::int64_t kBytesPerPiece = 256 << 10;
-
 /// Calls body(dest_offset, source_offset) for the flat indices begin … end − 1 over the axes from `first_axis` on.
 template <class Body>
 void ForEachIndex(const WriteSliceParams& params, int first_axis, std::int64_t begin, std::int64_t end,
@@ -59,9 +56,9 @@ void WriteRows(const WriteSliceParams& params, int num_threads) {
   const std::int64_t num_rows = NumIndices(params, 0);
   const std::int64_t row_bytes = params.row_bytes;
   std::int64_t pieces = 1;
-  if (num_rows < num_threads) pieces = std::clamp<std::int64_t>(row_bytes / kBytesPerPiece, 1, num_threads);
+  if (num_rows < num_threads) pieces = std::clamp<std::int64_t>(row_bytes / cpu::kBytesPerPiece, 1, num_threads);
   const std::int64_t piece_bytes = (row_bytes + pieces - 1) / pieces;
-  cpu::parallel_for(num_threads, num_rows * pieces, std::max<std::int64_t>(1, kBytesPerPiece / piece_bytes),
+  cpu::parallel_for(num_threads, num_rows * pieces, std::max<std::int64_t>(1, cpu::kBytesPerPiece / piece_bytes),
                     [&](std::int64_t begin, std::int64_t end) {
                       if (pieces == 1)
                         return ForEachIndex(params, 0, begin, end, [&](long long dest, long long source) {
@@ -124,7 +121,7 @@ void WriteElements<Bytes16>(char* dest, long long dest_stride, const char* sourc
 template <class T>
 void WriteGeneric(const WriteSliceParams& params, int num_threads) {
   const WriteSliceAxis& inner = params.axes[0];
-  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerPiece / (inner.extent * std::int64_t{sizeof(T)}));
+  const std::int64_t grain = std::max<std::int64_t>(1, cpu::kBytesPerPiece / (inner.extent * std::int64_t{sizeof(T)}));
   cpu::parallel_for(num_threads, NumIndices(params, 1), grain, [&](std::int64_t begin, std::int64_t end) {
     ForEachIndex(params, 1, begin, end, [&](long long dest, long long source) {
       WriteElements<T>(params.dest + dest, inner.dest_stride, params.source + source, inner.source_stride,
@@ -170,7 +167,7 @@ void WriteNibbles(const WriteSliceParams& params, int num_threads) {
   if (params.num_axes == 0) return write_nibble(params, params.dest_nibble, 0, params.source_nibble);
   const WriteSliceAxis& inner = params.axes[0];
   const bool dense = inner.dest_stride == 1 && inner.source_stride == 1;
-  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerPiece / inner.extent);
+  const std::int64_t grain = std::max<std::int64_t>(1, cpu::kBytesPerPiece / inner.extent);
   cpu::parallel_for(num_threads, NumIndices(params, 1), grain, [&](std::int64_t begin, std::int64_t end) {
     ForEachIndex(params, 1, begin, end, [&](long long dest, long long source) {
       if (dense) return WriteNibbleRow(params, dest, source);

@@ -2,20 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "baracuda/core/dims.h"
 #include "baracuda/core/element.h"
+#include "testing/placement.h"
 
 namespace baracuda::testing {
-
-/// Bytes and where in them the element at index 0 lies.
-template <class Byte>
-struct OracleTensor {
-  std::span<Byte> bytes;
-  std::int64_t origin_bytes = 0;
-  Dims strides;  // elements; nibbles for the packed kinds
-};
 
 /// dest[start + i] = source[i] for every index of the window, one element after the other.
 inline void write_slice_oracle(Element element, const Dims& start, const Dims& extents, OracleTensor<std::byte> dest,

@@ -5,10 +5,11 @@
 #include <cstring>
 #include <functional>
 #include <limits>
-#include <numeric>
+#include <set>
 #include <thread>
 #include <vector>
 
+#include "baracuda/jit/nvrtc.h"
 #include "baracuda/ops/write_slice/write_slice_case.h"
 #include "baracuda/plan/plan_cache.h"
 #include "testing/call_counter.h"
@@ -427,13 +428,13 @@ TEST_P(WriteSliceTest, BufferTooSmallTellsHowMuch) {
   EXPECT_EQ(refused.error().got, 90);
 }
 
-TEST_P(WriteSliceTest, AStreamOfAnotherDeviceIsRefused) {
-  const auto plan =
-      *WriteSlicePlan::select(*make_stream(GetParam().device), {Element::F32, {0}, {0}, {0}}, GetParam().preference);
-  if (GetParam().device.is_cpu()) return;
+TEST_P(WriteSliceCudaTest, AStreamOfAnotherDeviceIsRefused) {
+  const WriteSliceDescriptor nothing{Element::F32, {0}, {0}, {0}};
+  const auto plan = *WriteSlicePlan::select(*make_stream(GetParam()), nothing);
   const Result<void> refused = plan.run(Stream::cpu(), Workspace::none(), {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::InvalidProblem);
+  EXPECT_NE(refused.error().message.find("WriteSlicePlan: stream"), std::string::npos) << refused.error().message;
 }
 
 TEST_P(WriteSliceTest, AnEmptyWindowNeedsNoPointers) {
@@ -482,8 +483,7 @@ TEST(WriteSliceChoice, PreferencesAreMetOrRefused) {
   EXPECT_EQ(sku_of(chunk, DeviceInfo::cpu(), {.force_cpu_target = CpuTarget::Scalar}).substr(0, 45),
             "write_slice/f32/-/-/contiguous_chunk/cpu@scal");
   for (Determinism determinism : {Determinism::RunToRun, Determinism::BatchInvariant, Determinism::MatchesCpu})
-    EXPECT_TRUE(
-        WriteSlicePlan::choose(chunk, {.determinism = determinism, .max_workspace_bytes = 0, .autotune = true}, h200));
+    EXPECT_TRUE(WriteSlicePlan::choose(chunk, {.determinism = determinism, .max_workspace_bytes = 0}, h200));
 
   const std::vector<PlanPreference> refused = {
       {.force_backend = Backend::Cublas},
@@ -491,6 +491,7 @@ TEST(WriteSliceChoice, PreferencesAreMetOrRefused) {
       {.exclude_archs = {Arch::Sm80, Arch::Sm89, Arch::Sm90a}},
       {.force_cpu_target = CpuTarget::Avx2},
       {.exclude_backends = {Backend::Driver, Backend::Bespoke}},
+      {.autotune = true},  // the chunk and the rows both qualify
   };
   for (const PlanPreference& preference : refused) {
     const auto choice = WriteSlicePlan::choose(chunk, preference, h200);
@@ -502,6 +503,8 @@ TEST(WriteSliceChoice, PreferencesAreMetOrRefused) {
             ErrorKind::Unsupported);
   EXPECT_EQ(WriteSlicePlan::choose(chunk, {.force_arch = Arch::Sm90a}, DeviceInfo::sm80()).error().kind,
             ErrorKind::Unsupported);
+  EXPECT_EQ(WriteSlicePlan::choose(chunk, {.max_workspace_bytes = -1}, h200).error().kind, ErrorKind::InvalidProblem);
+  EXPECT_EQ(sku_of(narrow, h200, {.autotune = true}), "write_slice/f32/-/-/generic/sm90a/bespoke");
 }
 
 TEST(WriteSliceChoice, ExplainGivesAReasonForEveryCandidate) {
@@ -601,31 +604,58 @@ TEST_P(WriteSliceTest, SharedNibbleBytesHaveOneWriter) {
   }
 }
 
-/// `run` allocates nothing, takes no lock, reads no environment and formats nothing of ours, whatever the variant.
+/// `run` allocates nothing, takes no lock, reads no environment and formats nothing of ours, the first time too, whatever
+/// the variant, and with enough bytes for several threads.
 TEST_P(WriteSliceTest, RunDoesOnlyWhatItMust) {
   if (!kCanCountCalls) GTEST_SKIP() << "a sanitizer has taken the functions that are counted";
+  constexpr std::int64_t kRows = 1024, kCols = 1024, kTensorBytes = 2 * kRows * kCols * 4;
   const Stream stream = GetParam().device.is_cpu() ? Stream::cpu(2) : *make_stream(GetParam().device);
   Random random(5);
-  GuardedBuffer memory = *GuardedBuffer::create("memory", stream, 1 << 20, random);
+  GuardedBuffer memory = *GuardedBuffer::create("memory", stream, 2 * kTensorBytes + 16, random);
+  std::memset(memory.image().data() + 2 * kTensorBytes, 0, 16);  // the positions
   ASSERT_TRUE(memory.upload());
   for (bool device_starts : {false, true}) {
-    const auto plan = *WriteSlicePlan::select(stream, {Element::F32, {64, 512}, {0, 0}, {32, 512}, device_starts},
-                                              GetParam().preference);
-    for (const Dims& strides : {Dims{512, 1}, Dims{520, 1}, Dims{1, 64}}) {
-      WriteSliceArgs args{.dest = memory.tensor(Element::F32, {64, 512}, strides),
-                          .source = memory.tensor(Element::F32, {32, 512}, 1 << 19)};
-      if (device_starts) args.device_starts = memory.vector(Element::I64, 2, (1 << 20) - 16);
-      ASSERT_TRUE(plan.run(stream, Workspace::none(), args));  // the thread pool and the driver warm up
+    const auto plan = *WriteSlicePlan::select(
+        stream, {Element::F32, {kRows, kCols}, {0, 0}, {kRows / 2, kCols}, device_starts}, GetParam().preference);
+    for (const Dims& strides : {Dims{kCols, 1}, Dims{kCols + 8, 1}, Dims{1, kRows}}) {
+      WriteSliceArgs args{.dest = memory.tensor(Element::F32, {kRows, kCols}, strides),
+                          .source = memory.tensor(Element::F32, {kRows / 2, kCols}, kTensorBytes)};
+      if (device_starts) args.device_starts = memory.vector(Element::I64, 2, 2 * kTensorBytes);
       CallCounter counter;
       const bool ran = plan.run(stream, Workspace::none(), args).has_value();
-      const CallCounts counts = counter.stop();
+      EXPECT_EQ(counter.stop().total(), 0);
       EXPECT_TRUE(ran);
-      EXPECT_EQ(counts.allocations, 0);
-      EXPECT_EQ(counts.locks, 0);
-      EXPECT_EQ(counts.environment_reads, 0);
-      EXPECT_EQ(counts.formats, 0);
     }
   }
+}
+
+/// The lists from which CI compiles and the GPU record is made hold every kernel that some descriptor asks for.
+TEST(WriteSliceKernels, TheOpListsWhatPlansCompile) {
+  const DeviceInfo h200 = DeviceInfo::sm90a();
+  std::set<std::string> listed, asked;
+  for (const jit::KernelSpec& kernel : write_slice_op().kernels(h200)) listed.insert(kernel.name);
+  const auto ask = [&](const WriteSliceDescriptor& descriptor) {
+    const auto report = WriteSlicePlan::compile(descriptor, {}, h200);
+    ASSERT_TRUE(report) << report.error().message;
+    for (const KernelReport& kernel : report->kernels) {
+      asked.insert(kernel.name);
+      EXPECT_EQ(kernel.target, "sm90a");
+      EXPECT_GT(kernel.registers, 0);
+      EXPECT_EQ(kernel.spill_bytes, 0);
+    }
+  };
+  if (!jit::nvrtc()) {
+    ASSERT_FALSE(options().require_nvrtc);
+    GTEST_SKIP() << "no NVRTC";
+  }
+  Random random(options().seed);
+  for (int i = 0; i < 300; ++i) ask(random_write_slice_case(random).descriptor);
+  for (const ElementInfo& info : kElements)
+    for (bool device_starts : {false, true})
+      if (info.layout.block_elems == 1 || is_packed_4bit(info.element))
+        ask({info.element, {std::int64_t{1} << 33}, {0}, {std::int64_t{1} << 33}, device_starts});
+  EXPECT_EQ(asked, listed);
+  EXPECT_TRUE(WriteSlicePlan::compile({Element::F32, {8}, {0}, {8}}, {}, DeviceInfo::cpu())->kernels.empty());
 }
 
 TEST_P(WriteSliceCudaTest, ACapturedGraphAppendsAtMovingPositions) {
@@ -696,44 +726,87 @@ TEST_P(WriteSliceCudaTest, EveryVariantIsCaptured) {
   }
 }
 
-/// More than 2^32 elements in one window, rows at odd addresses: every byte of 4.3 GB is compared.
-TEST_P(WriteSliceCudaTest, MoreThan2To32Elements) {
-  const Stream stream = *make_stream(GetParam());
-  constexpr std::int64_t kRows = 65541, kCols = 65601, kFirst = 3, kWidth = 65537;
-  static_assert(kRows * kWidth > std::int64_t{1} << 32);
-  auto dest = Buffer::allocate(stream, kRows * kCols);
-  auto source = Buffer::allocate(stream, kRows * kWidth);
-  ASSERT_TRUE(dest && source) << "needs 8.6 GB of device memory";
-  // A row repeats with a prime number of bytes, so neighbouring rows differ.
+/// A window of more elements than 32 bits count, and what each of its rows must become.
+struct HugeWindow {
+  const char* name;
+  const char* variant;
+  WriteSliceDescriptor descriptor;  // rank 2
+  Dims dest_strides;
+};
+
+/// Every byte of the destination is compared. The source repeats with a prime number of bytes, so that neighbouring rows
+/// differ.
+void check_huge_window(const HugeWindow& huge, const Stream& stream) {
+  SCOPED_TRACE(huge.name);
+  const WriteSliceDescriptor& descriptor = huge.descriptor;
+  const bool packed = is_packed_4bit(descriptor.element);
+  const std::int64_t rows = descriptor.dest_shape[0], width = descriptor.end[1] - descriptor.start[1];
+  const std::int64_t first = descriptor.device_starts ? descriptor.dest_shape[1] - width : descriptor.start[1];
+  const std::int64_t pitch = huge.dest_strides[0], step = huge.dest_strides[1];  // bytes, or nibbles
+  const auto bytes_of = [&](std::int64_t elements) { return packed ? (elements + 1) / 2 : elements; };
+  auto dest = Buffer::allocate(stream, bytes_of(rows * pitch));
+  auto source = Buffer::allocate(stream, bytes_of(rows * width));
+  auto starts = Buffer::allocate(stream, 16);
+  ASSERT_TRUE(dest && source && starts) << "needs up to 8.6 GB of device memory";
   constexpr std::int64_t kTile = 1048573;
   std::vector<std::byte> tile(kTile);
   Random(11).fill_bytes(tile);
   for (std::int64_t at = 0; at < source->bytes(); at += kTile)
     ASSERT_TRUE(source->copy_from_host(stream, tile.data(), std::min(kTile, source->bytes() - at), at));
-  ASSERT_TRUE(dest->fill(stream, 0x5a));
-  const auto plan =
-      WriteSlicePlan::select(stream, {Element::U8, {kRows, kCols}, {0, kFirst}, {kRows, kFirst + kWidth}});
+  const std::int64_t positions[2] = {0, first};
+  ASSERT_TRUE(dest->fill(stream, 0x5a) && starts->copy_from_host(stream, positions, sizeof positions));
+
+  const auto plan = WriteSlicePlan::select(stream, descriptor);
   ASSERT_TRUE(plan) << plan.error().message;
-  const WriteSliceArgs args{.dest = dest->tensor(Element::U8, {kRows, kCols}),
-                            .source = source->tensor(Element::U8, {kRows, kWidth})};
-  EXPECT_EQ(plan->sku(args)->variant, "rows");
+  WriteSliceArgs args{.dest = dest->tensor(descriptor.element, descriptor.dest_shape, huge.dest_strides),
+                      .source = source->tensor(descriptor.element, {rows, width})};
+  if (descriptor.device_starts)
+    args.device_starts = VectorRef{{starts->data(), Element::I64, 2, stream.device(), starts->range()}};
+  EXPECT_EQ(plan->sku(args)->variant, huge.variant);
   const Result<void> ran = plan->run(stream, Workspace::none(), args);
   ASSERT_TRUE(ran) << ran.error().message;
 
+  // An even number of rows at a time starts at a whole byte.
   constexpr std::int64_t kRowsAtATime = 1024;
-  std::vector<std::byte> actual(kRowsAtATime * kCols), expected(kCols, std::byte{0x5a});
-  for (std::int64_t row = 0; row < kRows; row += kRowsAtATime) {
-    const std::int64_t rows = std::min(kRowsAtATime, kRows - row);
-    ASSERT_TRUE(dest->copy_to_host(stream, actual.data(), rows * kCols, row * kCols) && stream.synchronize());
-    for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t done = 0; done < kWidth;) {
-        const std::int64_t from = ((row + i) * kWidth + done) % kTile;
-        const std::int64_t bytes = std::min(kWidth - done, kTile - from);
-        std::copy_n(tile.data() + from, bytes, expected.data() + kFirst + done);
-        done += bytes;
+  std::vector<std::byte> actual(bytes_of(kRowsAtATime * pitch)), expected(actual.size());
+  for (std::int64_t row = 0; row < rows; row += kRowsAtATime) {
+    const std::int64_t count = std::min(kRowsAtATime, rows - row);
+    const std::int64_t bytes = bytes_of(count * pitch);
+    ASSERT_TRUE(dest->copy_to_host(stream, actual.data(), bytes, bytes_of(row * pitch)) && stream.synchronize());
+    std::fill(expected.begin(), expected.end(), std::byte{0x5a});
+    for (std::int64_t i = 0; i < count; ++i)
+      for (std::int64_t j = 0; j < width; ++j) {
+        const std::int64_t to = i * pitch + (first + j) * step, from = (row + i) * width + j;
+        if (packed) {
+          const int value = (std::to_integer<int>(tile[from / 2 % kTile]) >> (4 * (from % 2))) & 15;
+          std::byte& byte = expected[to / 2];
+          const int old = std::to_integer<int>(byte);
+          byte = static_cast<std::byte>(to % 2 ? (old & 15) | value << 4 : (old & 240) | value);
+        } else {
+          expected[to] = tile[from % kTile];
+        }
       }
-      ASSERT_EQ(std::memcmp(actual.data() + i * kCols, expected.data(), kCols), 0) << "row " << row + i;
-    }
+    ASSERT_EQ(std::memcmp(actual.data(), expected.data(), bytes), 0) << "rows " << row << " to " << row + count;
+  }
+}
+
+TEST_P(WriteSliceCudaTest, MoreThan2To32Elements) {
+  constexpr std::int64_t kRows = 65541, kWidth = 65537, kFirst = 3, kCols = 65601;
+  static_assert(kRows * kWidth > std::int64_t{1} << 32);
+  check_huge_window({"rows", "rows", {Element::U8, {kRows, kCols}, {0, kFirst}, {kRows, kFirst + kWidth}}, {kCols, 1}},
+                    *make_stream(GetParam()));
+}
+
+TEST_P(WriteSliceCudaTest, MoreThan2To31ElementsInEveryWideKernel) {
+  if (!options().full) GTEST_SKIP() << "half a minute of host time: with --full";
+  constexpr std::int64_t kRows = 32771, kWidth = 65537, kFirst = 3, kCols = 65541;
+  static_assert(kRows * kWidth > std::int64_t{1} << 31);
+  for (bool device_starts : {false, true}) {
+    const Dims start = {0, device_starts ? 0 : kFirst}, end = {kRows, start[1] + kWidth}, shape = {kRows, kCols};
+    const Stream stream = *make_stream(GetParam());
+    check_huge_window({"rows", "rows", {Element::U8, shape, start, end, device_starts}, {kCols, 1}}, stream);
+    check_huge_window({"generic", "generic", {Element::U8, shape, start, end, device_starts}, {2 * kCols, 2}}, stream);
+    check_huge_window({"nibbles", "nibbles", {Element::S4, shape, start, end, device_starts}, {kCols, 1}}, stream);
   }
 }
 
