@@ -1,5 +1,5 @@
-// Measures what the data movement plans promise: the host's cost of `run` over the bare driver call, and bandwidth beside
-// memcpy. Alternatives are interleaved in one process; medians. Prints JSON.
+// Measures what the data movement plans promise: the host's cost of `run` over the bare driver call, and bandwidth
+// beside memcpy. Alternatives are interleaved in one process; medians. Prints JSON.
 //
 //   bench [cpu|cuda]
 

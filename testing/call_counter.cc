@@ -15,7 +15,8 @@
 namespace baracuda::testing {
 namespace {
 
-// The counter of this thread, null while nothing is counted: also while a call is being judged, since that may allocate.
+// The counter of this thread, null while nothing is counted: also while a call is being judged, since that may
+// allocate.
 thread_local constinit CallCounter* active_counter = nullptr;
 
 bool works_for_its_caller(std::string_view path) {

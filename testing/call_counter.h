@@ -23,8 +23,8 @@ inline constexpr bool kCanCountCalls = false;
 inline constexpr bool kCanCountCalls = true;
 #endif
 
-/// Counts on this thread from construction to `stop`. A call counts as ours when the first caller that is not a library which
-/// works on behalf of its caller (libc, libstdc++, fmt) lies in this executable; what libcuda, oneTBB and others
+/// Counts on this thread from construction to `stop`. A call counts as ours when the first caller that is not a library
+/// which works on behalf of its caller (libc, libstdc++, fmt) lies in this executable; what libcuda, oneTBB and others
 /// do inside is theirs. For that the test binary defines malloc, pthread_mutex_lock and the rest itself, and passes on.
 class CallCounter {
  public:

@@ -10,8 +10,8 @@
 
 namespace baracuda::testing {
 
-/// An Op whose cases are of type Case, which has a `descriptor` of Plan, visit_fields and to_string. What is left to the op:
-/// a summary, the lists of SKUs and kernels, its cases, and how one is checked.
+/// An Op whose cases are of type Case, which has a `descriptor` of Plan, visit_fields and to_string. What is left to
+/// the op: a summary, the lists of SKUs and kernels, its cases, and how one is checked.
 template <class Plan, class Case>
 class CaseOp : public Op {
  public:

@@ -172,8 +172,8 @@ std::string print_case(std::string_view op_name, const Case& value) {
   return internal::join_case(op_name, values, defaults);
 }
 
-/// The inverse of print_case. Errors: InvalidProblem (another op, an unknown or repeated field, a value of the wrong kind),
-/// with the field, what was expected and what was given.
+/// The inverse of print_case. Errors: InvalidProblem (another op, an unknown or repeated field, a value of the wrong
+/// kind), with the field, what was expected and what was given.
 template <class Case>
 Result<Case> parse_case(std::string_view op_name, std::string_view text) {
   Case value{};

@@ -12,7 +12,8 @@ namespace baracuda::testing {
 /// A captured and instantiated CUDA graph.
 class CudaGraph {
  public:
-  /// What `body` enqueues on `stream`, which it must not wait for. An error of the body ends the capture and is returned.
+  /// What `body` enqueues on `stream`, which it must not wait for. An error of the body ends the capture and is
+  /// returned.
   static Result<CudaGraph> capture(const Stream& stream, const std::function<Result<void>()>& body);
   CudaGraph(CudaGraph&& other) noexcept : executable_(std::exchange(other.executable_, nullptr)) {}
   CudaGraph& operator=(CudaGraph&& other) noexcept {

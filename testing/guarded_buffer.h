@@ -26,8 +26,8 @@ class GuardedBuffer {
   /// The most that one may hold: some copies of it have to fit into the host's memory.
   static constexpr std::int64_t kMaxBytes = std::int64_t{16} << 30;
 
-  /// `misalignment` in bytes, 0 … 255. Both ways of copying use `stream` and wait for it. Errors: InvalidProblem (sizes),
-  /// and those of Buffer::allocate.
+  /// `misalignment` in bytes, 0 … 255. Both ways of copying use `stream` and wait for it. Errors: InvalidProblem
+  /// (sizes), and those of Buffer::allocate.
   static Result<GuardedBuffer> create(std::string name, const Stream& stream, std::int64_t bytes, Random& random,
                                       int misalignment = 0);
 

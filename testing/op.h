@@ -50,8 +50,8 @@ class Op {
   /// that has fields of a run.
   virtual Result<Explanation> explain(std::string_view case_text, const PlanPreference& preference,
                                       const DeviceInfo& device) const = 0;
-  /// Runs one case against the oracle; the error tells what differed. Errors: InvalidProblem for a line that does not parse
-  /// or is no case of the op.
+  /// Runs one case against the oracle; the error tells what differed. Errors: InvalidProblem for a line that does not
+  /// parse or is no case of the op.
   virtual Result<void> check(std::string_view case_text, Device device) const = 0;
   /// Random cases with odd sizes, padding and extremes against the oracle, on every CPU target where the device is the
   /// CPU, on every arch class that loads where it is CUDA.

@@ -25,8 +25,9 @@ class Buffer {
   Device device() const;
   ByteRange range() const { return ByteRange(data(), static_cast<std::size_t>(bytes())); }
 
-  /// Enqueues a copy from or to host memory at byte `offset`; on CUDA `host` must stay valid until the stream has passed
-  /// it (pageable memory is staged by the driver). Errors: BufferTooSmall, InvalidProblem, Backend; nothing is copied.
+  /// Enqueues a copy from or to host memory at byte `offset`; on CUDA `host` must stay valid until the stream has
+  /// passed it (pageable memory is staged by the driver). Errors: BufferTooSmall, InvalidProblem, Backend; nothing is
+  /// copied.
   Result<void> copy_from_host(const Stream& stream, const void* host, std::int64_t bytes, std::int64_t offset = 0);
   Result<void> copy_to_host(const Stream& stream, void* host, std::int64_t bytes, std::int64_t offset = 0) const;
   /// Enqueues a fill with one byte value.

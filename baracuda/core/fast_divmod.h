@@ -6,8 +6,8 @@ namespace baracuda {
 
 /// A divisor prepared on the host, so that a kernel divides by one multiplication and one shift.
 ///
-/// For n < 2^31 and 1 ≤ d < 2^31 let s = ⌈log2 d⌉ and m = ⌈2^(31+s) / d⌉, which fits 32 bits. Then m·d = 2^(31+s) + e with
-/// e < d ≤ 2^s, so n·m / 2^(31+s) exceeds n / d by e·n / (d·2^(31+s)) < 1 / d: the floors agree. (Granlund and
+/// For n < 2^31 and 1 ≤ d < 2^31 let s = ⌈log2 d⌉ and m = ⌈2^(31+s) / d⌉, which fits 32 bits. Then m·d = 2^(31+s) + e
+/// with e < d ≤ 2^s, so n·m / 2^(31+s) exceeds n / d by e·n / (d·2^(31+s)) < 1 / d: the floors agree. (Granlund and
 /// Montgomery, Division by Invariant Integers using Multiplication, PLDI 1994.)
 struct FastDivisor {
   unsigned divisor = 1;

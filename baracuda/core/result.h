@@ -62,8 +62,8 @@ class Result;
 namespace internal {
 
 /// What chains results, the same for Result<T> and Result<void>: `f` takes the value, for void nothing. It runs on an
-/// expiring result's value itself, and on a named one's as const. Not a pointer to a member: that takes std::invoke, and
-/// <functional> would double what this header costs to compile.
+/// expiring result's value itself, and on a named one's as const. Not a pointer to a member: that takes std::invoke,
+/// and <functional> would double what this header costs to compile.
 template <class Self>
 class ResultChain {
  public:

@@ -16,9 +16,9 @@ void prepare_threads();
 /// A piece of work that moves fewer bytes is not worth a second thread.
 inline constexpr std::int64_t kBytesPerPiece = 256 << 10;
 
-/// Calls `body(begin, end)` on pieces of [0, count) on up to `num_threads` threads, and returns when all are done. Pieces
-/// begin at multiples of `grain` ≥ 1 and are no shorter, so work of less than two grains runs on the caller's thread.
-/// `body` must not throw.
+/// Calls `body(begin, end)` on pieces of [0, count) on up to `num_threads` threads, and returns when all are done.
+/// Pieces begin at multiples of `grain` ≥ 1 and are no shorter, so work of less than two grains runs on the caller's
+/// thread. `body` must not throw.
 template <class Body>
 void parallel_for(int num_threads, std::int64_t count, std::int64_t grain, Body&& body) {
   if (count <= 0) return;

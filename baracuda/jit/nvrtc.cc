@@ -8,8 +8,8 @@
 namespace baracuda::jit {
 namespace {
 
-/// libnvrtc opens libnvrtc-builtins by its bare name, which the loader does not find beside it: the wheel's libnvrtc has
-/// no RUNPATH. Once it is loaded from there, the name is known. Where that fails libnvrtc may still find its own.
+/// libnvrtc opens libnvrtc-builtins by its bare name, which the loader does not find beside it: the wheel's libnvrtc
+/// has no RUNPATH. Once it is loaded from there, the name is known. Where that fails libnvrtc may still find its own.
 void open_builtins_beside(const NvrtcApi& api) {
   Dl_info info;
   if (!dladdr(reinterpret_cast<void*>(api.nvrtcVersion), &info) || !info.dli_fname) return;

@@ -39,8 +39,8 @@ class ArgChecker {
   /// MisalignedOperand, BufferTooSmall (reach past the buffer; sizes counted from its begin).
   Result<Reach> tensor(std::string_view field, const TensorRef& view, Element element, const Dims& shape) const;
 
-  /// The same for a vector of exactly `length`, else InvalidProblem. One that is `scratch` has at least `length`; a shorter
-  /// one is BufferTooSmall.
+  /// The same for a vector of exactly `length`, else InvalidProblem. One that is `scratch` has at least `length`; a
+  /// shorter one is BufferTooSmall.
   Result<Reach> vector(std::string_view field, const VectorRef& view, Element element, std::int64_t length,
                        bool scratch = false) const;
 

@@ -10,8 +10,8 @@
 
 namespace baracuda {
 
-/// Where a plan's scratch arrays lie in its workspace. Each is booked once by name; workspace_size() and the pointers in
-/// `run` both come from here, so that they cannot disagree.
+/// Where a plan's scratch arrays lie in its workspace. Each is booked once by name; workspace_size() and the pointers
+/// in `run` both come from here, so that they cannot disagree.
 class WorkspaceLayout {
  public:
   static constexpr std::int64_t kAlignment = 256;

@@ -4,8 +4,8 @@
 //
 // A row of `row_bytes` is cut at the 16-byte boundaries of its destination into vectors 0, 1, …; the first and the last
 // may be partial. A vector whose source lies, rounded out to 16-byte boundaries, inside the source row is moved with
-// aligned 16-byte loads, shifted together, and one aligned 16-byte store. The others, at most two at each end, are moved
-// element by element, so that not one byte outside the row is read or written.
+// aligned 16-byte loads, shifted together, and one aligned 16-byte store. The others, at most two at each end, are
+// moved element by element, so that not one byte outside the row is read or written.
 
 namespace baracuda {
 
@@ -52,9 +52,9 @@ struct OpaqueElement<16> {
   Vector16 bits;
 };
 
-/// Moves the vectors first, first + step, … (kVectors of them) of one row; those past its end are skipped. Both pointers
-/// and row_bytes are multiples of kElementBytes. All loads are issued before the first store, so kVectors · 16 bytes a
-/// thread are in flight; source and dest must not overlap.
+/// Moves the vectors first, first + step, … (kVectors of them) of one row; those past its end are skipped. Both
+/// pointers and row_bytes are multiples of kElementBytes. All loads are issued before the first store, so kVectors · 16
+/// bytes a thread are in flight; source and dest must not overlap.
 template <int kElementBytes, int kVectors>
 inline void copy_row_vectors(char* dest, const char* source, long long row_bytes, long long first, long long step) {
   using Element = OpaqueElement<kElementBytes>;

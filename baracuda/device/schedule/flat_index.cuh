@@ -14,8 +14,8 @@ struct FlatIndex<true> {
   using type = unsigned long long;
 };
 
-/// Divides `n` by `extent`: the quotient stays in `n`, the remainder is returned. `divisor` is the extent's; kWide ignores
-/// it and divides, at some fifty instructions.
+/// Divides `n` by `extent`: the quotient stays in `n`, the remainder is returned. `divisor` is the extent's; kWide
+/// ignores it and divides, at some fifty instructions.
 template <bool kWide>
 inline long long split_index(typename FlatIndex<kWide>::type& n, long long extent, const FastDivisor& divisor) {
   if constexpr (kWide) {

@@ -132,8 +132,8 @@ KvCacheAppendConfig make_config(const KvCacheAppendDescriptor& descriptor) {
 
 // ---- one run --------------------------------------------------------------------------------------------------------
 
-/// Strides of one side in bytes; the heads are merged into the rows where both tensors allow it. A side without elements
-/// stays all zeros: nothing is known of its strides, and their products could overflow.
+/// Strides of one side in bytes; the heads are merged into the rows where both tensors allow it. A side without
+/// elements stays all zeros: nothing is known of its strides, and their products could overflow.
 KvCacheAppendSide make_side(const KvCacheAppendDescriptor& descriptor, const TensorRef& source, const TensorMut& cache,
                             std::int64_t head_dim) {
   if (contiguous_bytes(descriptor.element, source.shape) == 0 || contiguous_bytes(descriptor.element, cache.shape) == 0)

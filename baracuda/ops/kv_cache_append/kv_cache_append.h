@@ -22,7 +22,8 @@ enum class KvCacheLayout : std::uint8_t {
 /// "contiguous", "paged".
 std::string_view name_of(KvCacheLayout layout);
 
-/// Appends the keys and values of new tokens, all heads, to their caches in one launch. Bits are moved, nothing is computed.
+/// Appends the keys and values of new tokens, all heads, to their caches in one launch. Bits are moved, nothing is
+/// computed.
 ///
 /// Contiguous, for each sequence b, token t < num_tokens, head h:
 ///   k_cache[b, positions[b] + t, h, :] = k[b, t, h, :]            v likewise
@@ -48,8 +49,8 @@ std::string_view name_of(KvCacheLayout layout);
 ///
 /// Errors of select: InvalidProblem (a negative size, num_tokens > max_seq_len, sizes of the other layout that are not
 /// 0, 2^63 bytes or slots), Unsupported (packed and GGUF elements, a preference that cannot be met), Backend.
-/// Errors of run, nothing written: InvalidProblem (a view's device or shape, a null pointer, a reach before the buffer or
-/// outside the address space), Unsupported (a view's element), MisalignedOperand, BufferTooSmall; Unsupported (an
+/// Errors of run, nothing written: InvalidProblem (a view's device or shape, a null pointer, a reach before the buffer
+/// or outside the address space), Unsupported (a view's element), MisalignedOperand, BufferTooSmall; Unsupported (an
 /// innermost stride other than 1); InvalidProblem (overlap).
 /// Source: Kwon et al., PagedAttention, arXiv:2309.06180 (slot mapping).
 struct KvCacheAppendDescriptor {

@@ -329,8 +329,8 @@ std::vector<KvCacheAppendCase> designed_kv_cache_append_cases() {
   for (KvCacheLayout layout : kLayouts)
     for (Element element : byte_wide_elements()) cases.push_back({.descriptor = small_descriptor(element, layout)});
 
-  // Rows around one and several vectors of 16 bytes, all that a thread moves, all that a block moves, and several blocks'.
-  // One token a position and one head, so that the misalignment is that of every row.
+  // Rows around one and several vectors of 16 bytes, all that a thread moves, all that a block moves, and several
+  // blocks'. One token a position and one head, so that the misalignment is that of every row.
   for (KvCacheLayout layout : kLayouts)
     for (Element element : kElementOfEachSize) {
       const int bytes = element_bytes(element);

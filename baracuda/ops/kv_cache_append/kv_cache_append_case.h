@@ -39,7 +39,8 @@ struct KvCacheAppendCase {
   int v_misalignment = 0;
   int k_cache_misalignment = 0;
   int v_cache_misalignment = 0;
-  /// Elements from k_cache to v_cache, which then lies in the same allocation and has k_cache's strides; 0: two allocations.
+  /// Elements from k_cache to v_cache, which then lies in the same allocation and has k_cache's strides; 0: two
+  /// allocations.
   std::int64_t interleaved_by = 0;
   Dims positions = {};  ///< positions or slots; rank 0: as many as it takes, drawn as position_mode says
   KvPositions position_mode = KvPositions::Valid;
@@ -102,8 +103,8 @@ struct KvCacheAppendBuffers {
 /// A case with odd sizes, padding, permuted, negative and broadcast strides, interleaved caches, at random.
 KvCacheAppendCase random_kv_cache_append_case(Random& random);
 
-/// Cases made for a purpose: every element, rows around the sizes and alignments that the kernels tell apart, the memory
-/// layouts of other engines, extremes.
+/// Cases made for a purpose: every element, rows around the sizes and alignments that the kernels tell apart, the
+/// memory layouts of other engines, extremes.
 std::vector<KvCacheAppendCase> designed_kv_cache_append_cases();
 
 /// Runs the case in guarded buffers and compares every byte of them with the oracle's.

@@ -240,7 +240,8 @@ std::span<const WriteSliceCandidate> candidates_for(const DeviceInfo& device) {
   return kCudaCandidates;
 }
 
-/// The outcome of `choose`, and what `run` may need besides: strides can ask for any variant that the preference allows.
+/// The outcome of `choose`, and what `run` may need besides: strides can ask for any variant that the preference
+/// allows.
 struct Selection {
   PlanChoice choice;
   ArchChoice arch;
@@ -476,8 +477,8 @@ WriteSliceParams WriteSlicePlan::State::make_params(const Args& args, const Prep
   for (int axis = 0; axis < params.rank; ++axis) {
     params.dest_shape[axis] = descriptor.dest_shape[axis];
     params.extents[axis] = extents[axis];
-    // Only position 0 fits an axis that the window fills, whatever its stride. Of an empty window nothing moves, and its
-    // strides were never looked at.
+    // Only position 0 fits an axis that the window fills, whatever its stride. Of an empty window nothing moves, and
+    // its strides were never looked at.
     if (empty || extents[axis] == descriptor.dest_shape[axis]) continue;
     const std::int64_t stride = args.dest.strides[axis];
     params.start_strides[axis] = !packed ? stride * bytes_each : window.in_nibbles ? stride : stride / 2;

@@ -28,16 +28,16 @@ namespace baracuda {
 ///
 /// With `device_starts` the window's position is read, when the work runs, from an i64 array [rank] on the device, so
 /// that a captured CUDA graph can write at a moving position; the extents are still end − start. If a position is
-/// negative, or position + extent exceeds dest_shape, nothing at all is written to dest. The optional status is set to 1
-/// then and to 0 otherwise.
+/// negative, or position + extent exceeds dest_shape, nothing at all is written to dest. The optional status is set to
+/// 1 then and to 0 otherwise.
 ///
 /// Errors of select: InvalidProblem (rank 0, ranks that differ, not 0 ≤ start ≤ end ≤ dest_shape, 2^63 bytes or
 /// more), Unsupported (rank over 8, B1 and GGUF elements, a preference that cannot be met), Backend.
-/// Errors of run, nothing written: InvalidProblem (a view's device or shape, a null pointer, a reach before the buffer or
-/// outside the address space), Unsupported (a view's element), MisalignedOperand, BufferTooSmall; InvalidProblem where
-/// dest overlaps itself, or any other view, by the byte ranges that the views reach (dest's is that of the whole view,
-/// not of the window), and where device_starts or status is missing or forbidden; Unsupported (strides that need a
-/// variant which the preference excludes).
+/// Errors of run, nothing written: InvalidProblem (a view's device or shape, a null pointer, a reach before the buffer
+/// or outside the address space), Unsupported (a view's element), MisalignedOperand, BufferTooSmall; InvalidProblem
+/// where dest overlaps itself, or any other view, by the byte ranges that the views reach (dest's is that of the whole
+/// view, not of the window), and where device_starts or status is missing or forbidden; Unsupported (strides that need
+/// a variant which the preference excludes).
 /// Source: torch.Tensor.__setitem__, jax.lax.dynamic_update_slice (which clamps a position that does not fit; this
 /// refuses it).
 struct WriteSliceDescriptor {

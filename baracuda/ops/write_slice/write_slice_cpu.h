@@ -5,8 +5,8 @@
 
 namespace baracuda {
 
-/// Moves a window on the CPU. Reads axes, corners, row_bytes and the positions of `params`; num_items, divisors and chunks
-/// are the GPU's. `element_bytes` as in WriteSliceConfig.
+/// Moves a window on the CPU. Reads axes, corners, row_bytes and the positions of `params`; num_items, divisors and
+/// chunks are the GPU's. `element_bytes` as in WriteSliceConfig.
 using WriteSliceCpuKernel = void (*)(const WriteSliceParams& params, WriteSliceVariant variant, int element_bytes,
                                      int num_threads);
 

@@ -269,7 +269,8 @@ struct ArgsRule {
 TEST_P(WriteSliceTest, Args) {
   const Stream stream = *make_stream(GetParam().device);
   Random random(3);
-  // dest[1:3, 1:5] of a 4×6 f32, with and without positions on the device. One allocation holds all, so that views can overlap.
+  // dest[1:3, 1:5] of a 4×6 f32, with and without positions on the device. One allocation holds all, so that views can
+  // overlap.
   GuardedBuffer memory = *GuardedBuffer::create("memory", stream, 1024, random);
   std::memset(memory.image().data() + 512, 0, 16);  // the positions
   ASSERT_TRUE(memory.upload());
@@ -604,8 +605,8 @@ TEST_P(WriteSliceTest, SharedNibbleBytesHaveOneWriter) {
   }
 }
 
-/// `run` allocates nothing, takes no lock, reads no environment and formats nothing of ours, the first time too, whatever
-/// the variant, and with enough bytes for several threads.
+/// `run` allocates nothing, takes no lock, reads no environment and formats nothing of ours, the first time too,
+/// whatever the variant, and with enough bytes for several threads.
 TEST_P(WriteSliceTest, RunDoesOnlyWhatItMust) {
   if (!kCanCountCalls) GTEST_SKIP() << "a sanitizer has taken the functions that are counted";
   constexpr std::int64_t kRows = 1024, kCols = 1024, kTensorBytes = 2 * kRows * kCols * 4;
@@ -734,8 +735,8 @@ struct HugeWindow {
   Dims dest_strides;
 };
 
-/// Every byte of the destination is compared. The source repeats with a prime number of bytes, so that neighbouring rows
-/// differ.
+/// Every byte of the destination is compared. The source repeats with a prime number of bytes, so that neighbouring
+/// rows differ.
 void check_huge_window(const HugeWindow& huge, const Stream& stream) {
   SCOPED_TRACE(huge.name);
   const WriteSliceDescriptor& descriptor = huge.descriptor;
