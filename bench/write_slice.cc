@@ -27,15 +27,18 @@ namespace {
 using Json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-/// The value, or the end of the program with the error's text.
-template <class T>
-T must(Result<T> result) {
-  if (result) return *std::move(result);
-  fmt::print(stderr, "bench: {}\n", result.error().to_string());
+/// Ends the program with the error's text.
+[[noreturn]] void fail(const Error& error) {
+  fmt::print(stderr, "bench: {}\n", error.to_string());
   std::exit(1);
 }
-void must(Result<void> result) {
-  must(std::move(result).transform([] { return 0; }));
+template <class T>
+T must(Result<T> result) {
+  if (!result) fail(result.error());
+  return *std::move(result);
+}
+void must(const Result<void>& result) {
+  if (!result) fail(result.error());
 }
 
 double median(std::vector<double> values) {

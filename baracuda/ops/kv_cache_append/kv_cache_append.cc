@@ -323,8 +323,10 @@ Result<KvCacheAppendPlan> KvCacheAppendPlan::select(const Stream& stream, const 
 Result<void> KvCacheAppendPlan::State::check_caches_apart(const ArgChecker& checker, const Args& args, const Reach& k,
                                                           const Reach& v) const {
   const NamedReach k_cache{"k_cache", k}, v_cache{"v_cache", v};
-  if (!k.overlaps(v) || args.k_cache.shape != args.v_cache.shape || args.k_cache.strides != args.v_cache.strides)
-    return checker.disjoint(k_cache, v_cache);
+  bool alike = args.k_cache.shape == args.v_cache.shape;
+  for (int axis = 0; axis < args.k_cache.rank(); ++axis)
+    alike &= args.k_cache.shape[axis] <= 1 || args.k_cache.strides[axis] == args.v_cache.strides[axis];
+  if (!k.overlaps(v) || !alike) return checker.disjoint(k_cache, v_cache);
   const auto apart =
       reinterpret_cast<std::intptr_t>(args.v_cache.data) - reinterpret_cast<std::intptr_t>(args.k_cache.data);
   const std::int64_t bytes = element_bytes(descriptor.element);

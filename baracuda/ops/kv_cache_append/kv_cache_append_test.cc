@@ -618,6 +618,21 @@ TEST_P(KvCacheAppendDeviceTest, InterleavedCachesStepOverEachOther) {
   EXPECT_TRUE(checked) << checked.error().message;
 }
 
+TEST_P(KvCacheAppendDeviceTest, InterleavedCachesOfOnePageMayDisagreeOnItsStride) {
+  KvCacheAppendCase value = parse(std::string(kPaged) + " k_cache_strides=96x24x8x1 interleaved_by=48");
+  value.descriptor.num_pages = 1;
+  value.descriptor.num_tokens = 1;
+  const auto plan = KvCacheAppendPlan::select(stream, value.descriptor);
+  auto buffers = KvCacheAppendBuffers::create(value, stream);
+  ASSERT_TRUE(plan && buffers);
+  KvCacheAppendArgs args = buffers->args();
+  args.v_cache.strides[0] = -7;
+  const Result<void> ran = plan->run(stream, Workspace::none(), args);
+  ASSERT_TRUE(ran) << ran.error().message;
+  const Result<void> checked = buffers->check();
+  EXPECT_TRUE(checked) << checked.error().message;
+}
+
 TEST_P(KvCacheAppendDeviceTest, ShortBuffersSayWhatTheyNeed) {
   const KvCacheAppendCase value = parse(kPaged);
   const auto plan = KvCacheAppendPlan::select(stream, value.descriptor);
