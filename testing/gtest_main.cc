@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
+#include "testing/child_process.h"
 #include "testing/options.h"
 
 namespace baracuda::testing {
@@ -57,11 +62,28 @@ Result<Options> parse_options(int& argc, char** argv) {
   return options;
 }
 
+/// What tests compile does not reach the user's cache, nor do they find anything there. Removed at the end.
+class OwnCacheFolder {
+ public:
+  OwnCacheFolder() : path_(::testing::TempDir() + "baracuda-cache-of-tests-" + std::to_string(getpid())) {
+    setenv("BARACUDA_CACHE_DIR", path_.c_str(), 1);
+  }
+  ~OwnCacheFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+ private:
+  std::string path_;
+};
+
 }  // namespace
 }  // namespace baracuda::testing
 
 int main(int argc, char** argv) {
   using namespace baracuda::testing;
+  if (argc > 1 && argv[1] == kChildFlag) return run_child({argv + 2, argv + argc});
+  const OwnCacheFolder cache_folder;
   // Before gtest, which makes the parametrised tests while it starts.
   baracuda::Result<Options> options = parse_options(argc, argv);
   if (!options) {

@@ -3,11 +3,16 @@
 import json
 import os
 import pathlib
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("BARACUDA_TEST_BUILD", "build/release")
 DEVICE = os.environ.get("BARACUDA_TEST_DEVICE")  # "cpu", "cuda", or None for those present
 TOOL = BUILD / "bin" / "baracuda"
+
+# What tests compile does not reach the user's cache. Removed at the end.
+CACHE = tempfile.TemporaryDirectory(prefix="baracuda-cache-of-tests-")
+os.environ["BARACUDA_CACHE_DIR"] = CACHE.name
 
 
 def build_info():

@@ -216,6 +216,12 @@ def describe_machine(tool):
 
 
 def run(options):
+    with tempfile.TemporaryDirectory(prefix="baracuda-cache-of-tests-") as cache:  # not the user's
+        os.environ["BARACUDA_CACHE_DIR"] = cache
+        return run_parts(options)
+
+
+def run_parts(options):
     tool = options.bin / "baracuda"
     if not tool.exists():
         raise SystemExit(f"gpu_suite: there is no {tool}: make build, or pack")
