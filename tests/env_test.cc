@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <set>
 #include <string>
 
@@ -20,13 +21,17 @@ TEST(Environment, EveryVariableIsDocumented) {
   }
 }
 
-/// Sets what is set and unsets the rest of the table, prints what the library reads, and ends the process.
-[[noreturn]] void print_environment(const char* nvrtc_library, const char* verbose) {
+using Variables = std::map<std::string, std::string>;
+
+/// With these alone, prints what the library reads, and ends the process.
+[[noreturn]] void print_environment(const Variables& set) {
   for (const EnvironmentVariable& variable : environment_variables()) unsetenv(std::string(variable.name).c_str());
-  if (nvrtc_library) setenv("BARACUDA_NVRTC_LIBRARY", nvrtc_library, 1);
-  if (verbose) setenv("BARACUDA_VERBOSE", verbose, 1);
+  for (const char* name : {"HOME", "XDG_CACHE_HOME"}) unsetenv(name);
+  for (const auto& [name, value] : set) setenv(name.c_str(), value.c_str(), 1);
   const Environment& environment = Environment::process();
-  std::fprintf(stderr, "[%s %d]", environment.nvrtc_library.c_str(), environment.verbose);
+  std::fprintf(stderr, "[%s %lld %d %s %s %d]", environment.cache_dir.c_str(),
+               static_cast<long long>(environment.cache_max_bytes), environment.jit_debug, environment.jit_dump.c_str(),
+               environment.nvrtc_library.c_str(), environment.verbose);
   std::exit(0);
 }
 
@@ -34,8 +39,40 @@ TEST(Environment, EveryVariableIsDocumented) {
 TEST(EnvironmentDeathTest, IsReadFromTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto success = ::testing::ExitedWithCode(0);
-  EXPECT_EXIT(print_environment(nullptr, nullptr), success, R"(\[ 0\])");
-  EXPECT_EXIT(print_environment("/opt/libnvrtc.so", "on"), success, R"(\[/opt/libnvrtc.so 1\])");
+  EXPECT_EXIT(print_environment({}), success, R"(\[ 1073741824 0   0\])");
+  const Variables all = {{"BARACUDA_CACHE_DIR", "/fast/kernels"},
+                         {"BARACUDA_CACHE_MAX_BYTES", "5000000000"},
+                         {"BARACUDA_JIT_DEBUG", "1"},
+                         {"BARACUDA_JIT_DUMP", "/tmp/dump"},
+                         {"BARACUDA_NVRTC_LIBRARY", "/opt/libnvrtc.so"},
+                         {"BARACUDA_VERBOSE", "on"}};
+  EXPECT_EQ(all.size(), environment_variables().size());
+  EXPECT_EXIT(print_environment(all), success, R"(\[/fast/kernels 5000000000 1 /tmp/dump /opt/libnvrtc.so 1\])");
+}
+
+TEST(EnvironmentDeathTest, TheCacheIsWhereXdgSaysUnlessItIsNamed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto success = ::testing::ExitedWithCode(0);
+  const Variables home = {{"HOME", "/home/a"}}, xdg = {{"HOME", "/home/a"}, {"XDG_CACHE_HOME", "/var/b"}},
+                  relative_xdg = {{"HOME", "/home/a"}, {"XDG_CACHE_HOME", "b"}},
+                  named = {{"XDG_CACHE_HOME", "/var/b"}, {"BARACUDA_CACHE_DIR", "relative"}},
+                  empty = {{"XDG_CACHE_HOME", "/var/b"}, {"BARACUDA_CACHE_DIR", ""}};
+  EXPECT_EXIT(print_environment(home), success, R"(\[/home/a/.cache/baracuda )");
+  EXPECT_EXIT(print_environment(xdg), success, R"(\[/var/b/baracuda )");
+  EXPECT_EXIT(print_environment(relative_xdg), success, R"(\[/home/a/.cache/baracuda )");
+  EXPECT_EXIT(print_environment(named), success, R"(\[relative )");
+  EXPECT_EXIT(print_environment(empty), success, R"(\[/var/b/baracuda )");
+}
+
+TEST(EnvironmentDeathTest, WhatIsNoNumberIsTheDefault) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto success = ::testing::ExitedWithCode(0);
+  for (const char* text : {"1G", "-1", "99999999999999999999"}) {
+    const Variables set = {{"BARACUDA_CACHE_MAX_BYTES", text}};
+    EXPECT_EXIT(print_environment(set), success, R"(\[ 1073741824 )") << text;
+  }
+  const Variables zero = {{"BARACUDA_CACHE_MAX_BYTES", "0"}};
+  EXPECT_EXIT(print_environment(zero), success, R"(\[ 0 )");
 }
 
 }  // namespace

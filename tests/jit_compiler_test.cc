@@ -167,6 +167,24 @@ TEST_F(Compile, MultiplicationsAndAdditionsAreNotContracted) {
   EXPECT_NE(plain->cubin, fused->cubin);
 }
 
+TEST_F(Compile, DebugBringsLinesAndAsserts) {
+  const std::string head =
+      "#include \"baracuda/device/assert.cuh\"\nextern \"C\" __global__ void baracuda_kernel(int* x) {\n";
+  const std::string tail = "\n  *x = 1;\n}\n";
+  const std::string text = head + "  BARACUDA_DEVICE_ASSERT(x != nullptr);" + tail;
+  const auto code_of = [](const std::string& text, bool debug) {
+    const auto kernel = compile({"test", text, CodeTarget::for_cuda(90, true), debug}, **nvrtc(), embedded_sources());
+    EXPECT_TRUE(kernel) << kernel.error().message;
+    return kernel ? std::string(reinterpret_cast<const char*>(kernel->cubin.data()), kernel->cubin.size()) : "";
+  };
+  const std::string plain = code_of(text, false), debug = code_of(text, true);
+  for (const char* what : {"__assertfail", "x != nullptr", ".debug_line"}) {
+    EXPECT_EQ(plain.find(what), plain.npos) << what;
+    EXPECT_NE(debug.find(what), debug.npos) << what;
+  }
+  EXPECT_TRUE(plain == code_of(head + tail, false));  // without debug an assert costs nothing
+}
+
 TEST_F(Compile, AnErrorCarriesTheCompilersLog) {
   const auto kernel = compile_here("extern \"C\" __global__ void baracuda_kernel() { undeclared(); }\n",
                                    native_target(Arch::Sm80), "op.rows");

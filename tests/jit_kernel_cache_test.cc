@@ -142,9 +142,76 @@ TEST(KernelCache, AsksTheStoreFirstAndTellsItAfter) {
   EXPECT_FALSE(cache.get(spec_of(3), key_of(3)));
   EXPECT_FALSE(store.kernels.contains(key_of(3)));  // failures stay in memory
 
-  EXPECT_EQ(store.loads, 3);
+  const int loads = store.loads;
+  for (int i = 1; i <= 3; ++i) EXPECT_EQ(cache.get(spec_of(i), key_of(i)).has_value(), i != 3);
+  EXPECT_EQ(store.loads, loads);
+}
+
+/// A store whose lock tells when it is held, and which another process fills while it is waited for.
+struct LockingStore : MapStore {
+  struct Held : Lock {
+    explicit Held(bool& held) : held(held) { held = true; }
+    ~Held() override { held = false; }
+    bool& held;
+  };
+  std::unique_ptr<Lock> lock(const KernelSpec& spec, const KernelKey& key) override {
+    if (other_compiles) kernels[key] = kernel_of(spec);
+    return std::make_unique<Held>(held);
+  }
+  void store(const KernelSpec& spec, const CompiledKernel& kernel) override {
+    held_in_store = held;
+    MapStore::store(spec, kernel);
+  }
+  bool held = false, held_in_store = false, other_compiles = false;
+};
+
+TEST(KernelCache, HoldsTheStoresLockUntilTheKernelIsStored) {
+  auto owned = std::make_unique<LockingStore>();
+  LockingStore& store = *owned;
+  int compiled = 0;
+  KernelCache cache(
+      [&](const KernelSpec& spec) -> Result<CompiledKernel> {
+        ++compiled;
+        EXPECT_TRUE(store.held);
+        if (spec.text == "2") return Error::backend(6, "log");
+        return kernel_of(spec);
+      },
+      std::move(owned));
   EXPECT_TRUE(cache.get(spec_of(1), key_of(1)));
-  EXPECT_EQ(store.loads, 3);
+  EXPECT_TRUE(store.held_in_store);
+  EXPECT_FALSE(store.held);
+  EXPECT_FALSE(cache.get(spec_of(2), key_of(2)));
+  EXPECT_FALSE(store.held);
+  EXPECT_EQ(compiled, 2);
+  store.other_compiles = true;
+  EXPECT_EQ((*cache.get(spec_of(3), key_of(3)))->resources.registers, 103);
+  EXPECT_EQ(compiled, 2);
+  EXPECT_FALSE(store.held);
+}
+
+TEST(KernelCache, RunningOutOfMemoryIsAnErrorForAllWhoWaitAndNotForEver) {
+  std::promise<void> begun, fail;
+  std::atomic<int> compiled = 0;
+  KernelCache cache([&](const KernelSpec& spec) -> Result<CompiledKernel> {
+    if (++compiled > 1) return kernel_of(spec);
+    begun.set_value();
+    fail.get_future().wait();
+    throw std::bad_alloc();
+  });
+  const auto expect_error = [&] {
+    const auto kernel = cache.get(spec_of(1), key_of(1));
+    ASSERT_FALSE(kernel);
+    EXPECT_EQ(kernel.error().kind, ErrorKind::Backend);
+    EXPECT_NE(kernel.error().message.find("k1"), std::string::npos);
+  };
+  std::thread first(expect_error);
+  begun.get_future().wait();
+  std::thread second(expect_error);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that it waits
+  fail.set_value();
+  first.join();
+  second.join();
+  EXPECT_TRUE(cache.get(spec_of(1), key_of(1)));
 }
 
 }  // namespace

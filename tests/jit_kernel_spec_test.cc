@@ -49,6 +49,7 @@ TEST(KernelKey, ChangesWithEveryInput) {
       {"suffix", [](Inputs& in) { in.spec.target = CodeTarget::for_cuda(90, false); }},
       {"major version", [](Inputs& in) { in.version.major = 12; }},
       {"minor version", [](Inputs& in) { in.version.minor = 1; }},
+      {"debug", [](Inputs& in) { in.spec.debug = true; }},
   };
   std::map<KernelKey, std::string> seen = {{Inputs().key(), "nothing"}};
   for (const auto& [name, change] : changes) {
@@ -85,6 +86,34 @@ TEST(KernelKey, IsTheSameForWhatDoesNotChangeTheCode) {
   setenv("BARACUDA_KEY_TEST", "1", 1);
   EXPECT_EQ(Inputs().key(), key);
   unsetenv("BARACUDA_KEY_TEST");
+}
+
+TEST(KernelManifest, HasALineForEveryFieldOfTheKey) {
+  const auto manifest_of = [](const Inputs& in) {
+    const auto manifest = kernel_manifest(in.spec, KernelKey(), in.version, in.sources);
+    EXPECT_TRUE(manifest) << manifest.error().message;
+    return manifest.value_or("");
+  };
+  const std::string manifest = manifest_of(Inputs());
+  for (const char* line : {"key 000000", "\nname op.rows\n", "\ntarget sm90a\n", "\nnvrtc 13.0\n", "\ntext ",
+                           "\noption --gpu-architecture=sm_90a\n", "\ninclude a/x.h ", "\ninclude a/y.h "})
+    EXPECT_NE(manifest.find(line), manifest.npos) << line << manifest;
+  EXPECT_EQ(manifest.find("a/z.h"), manifest.npos);
+
+  const std::vector<std::function<void(Inputs&)>> changes = {
+      [](Inputs& in) { in.spec.text += " "; },
+      [](Inputs& in) { in.sources[0].text = "#include \"a/y.h\"\n"; },
+      [](Inputs& in) { in.sources[1].text = "int z;\n"; },
+      [](Inputs& in) { in.spec.target = CodeTarget::for_cuda(80, false); },
+      [](Inputs& in) { in.version.minor = 1; },
+      [](Inputs& in) { in.spec.debug = true; },
+      [](Inputs& in) { in.spec.name = "op.columns"; },
+  };
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    Inputs changed;
+    changes[i](changed);
+    EXPECT_NE(manifest_of(changed), manifest) << i;
+  }
 }
 
 TEST(IncludedSources, AreFollowedOnceAndSorted) {

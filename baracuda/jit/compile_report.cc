@@ -6,9 +6,7 @@
 namespace baracuda::jit {
 
 Result<KernelReport> compile_report(const KernelSpec& spec) {
-  BARACUDA_ASSIGN_OR_RETURN(const NvrtcApi* compiler, nvrtc());
-  BARACUDA_ASSIGN_OR_RETURN(const KernelKey key, kernel_key(spec, compiler->version));
-  BARACUDA_ASSIGN_OR_RETURN(const auto kernel, KernelCache::process().get(spec, key));
+  BARACUDA_ASSIGN_OR_RETURN(const auto kernel, process_kernel(spec));
   const KernelResources& resources = kernel->resources;
   return KernelReport{.name = spec.name,
                       .target = spec.target.name(),

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "baracuda/core/propagate.h"
+#include "baracuda/jit/dump.h"
 
 namespace baracuda::jit {
 namespace {
@@ -83,7 +84,7 @@ Result<CompiledKernel> compile(const KernelSpec& spec, const NvrtcApi& nvrtc, st
   BARACUDA_ASSIGN_OR_RETURN(const auto included, included_sources(spec.text, sources));
 
   // NVRTC wants null-terminated strings, which views into the embedded table need not be.
-  std::vector<std::string> strings = compile_options(spec.target);
+  std::vector<std::string> strings = compile_options(spec.target, spec.debug);
   const std::size_t num_options = strings.size();
   for (const EmbeddedSource* source : included) strings.emplace_back(source->text);
   for (const EmbeddedSource* source : included) strings.emplace_back(source->name);
@@ -122,7 +123,15 @@ Result<CompiledKernel> compile(const KernelSpec& spec, const NvrtcApi& nvrtc, st
 Result<CompiledKernel> compile(const KernelSpec& spec) {
   BARACUDA_ASSIGN_OR_RETURN(const NvrtcApi* compiler, nvrtc());
   auto kernel = compile(spec, *compiler, embedded_sources());
-  if (kernel && Environment::process().verbose) {
+  const Environment& environment = Environment::process();
+  if (!environment.jit_dump.empty()) {
+    if (kernel) {
+      dump_kernel(environment.jit_dump, spec, *kernel);
+    } else if (const auto key = kernel_key(spec, compiler->version)) {
+      dump_failed_kernel(environment.jit_dump, spec, *key, kernel.error().message);
+    }
+  }
+  if (kernel && environment.verbose) {
     fmt::print(stderr, "baracuda: compiled {} for {} in {:.0f} ms: {} registers, {} bytes of spills\n", spec.name,
                spec.target.name(), 1e3 * kernel->seconds, kernel->resources.registers,
                kernel->resources.spill_store_bytes + kernel->resources.spill_load_bytes);

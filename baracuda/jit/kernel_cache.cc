@@ -1,8 +1,13 @@
 #include "baracuda/jit/kernel_cache.h"
 
-#include <chrono>
+#include <fmt/core.h>
 
+#include <chrono>
+#include <exception>
+
+#include "baracuda/core/env.h"
 #include "baracuda/core/propagate.h"
+#include "baracuda/jit/disk_store.h"
 
 namespace baracuda::jit {
 
@@ -19,9 +24,20 @@ Result<KernelCache::KernelPtr> KernelCache::get(const KernelSpec& spec, const Ke
     }
   }
   if (theirs.valid()) return theirs.get();
-  auto kernel = load_or_compile(spec, key);
-  promise.set_value(kernel);
-  return kernel;
+  // Whatever happens, those who wait must hear of it.
+  try {
+    auto kernel = load_or_compile(spec, key);
+    promise.set_value(kernel);
+    return kernel;
+  } catch (const std::exception& thrown) {  // no memory
+    const Error error = Error::backend(0, fmt::format("kernel {}: {}", spec.name, thrown.what()));
+    {
+      const std::lock_guard lock(mutex_);
+      entries_.erase(key);  // it may be there the next time
+    }
+    promise.set_value(error);
+    return error;
+  }
 }
 
 KernelCache::KernelPtr KernelCache::find(const KernelKey& key) const {
@@ -33,17 +49,45 @@ KernelCache::KernelPtr KernelCache::find(const KernelKey& key) const {
 }
 
 Result<KernelCache::KernelPtr> KernelCache::load_or_compile(const KernelSpec& spec, const KernelKey& key) {
+  std::unique_ptr<KernelStore::Lock> lock;
   if (store_) {
     if (auto stored = store_->load(spec, key)) return std::make_shared<const CompiledKernel>(*std::move(stored));
+    lock = store_->lock(spec, key);
+    // Another process may have finished in between.
+    if (auto stored = store_->load(spec, key)) return std::make_shared<const CompiledKernel>(*std::move(stored));
   }
+  tell_of_long_compile(spec, forecast_.seconds(spec, store_.get()));
   BARACUDA_ASSIGN_OR_RETURN(CompiledKernel kernel, compile_(spec));
+  forecast_.took(spec, kernel.seconds);
   if (store_) store_->store(spec, kernel);
   return std::make_shared<const CompiledKernel>(std::move(kernel));
 }
 
+namespace {
+
+std::unique_ptr<KernelStore> process_store() {
+  const Environment& environment = Environment::process();
+  const auto compiler = nvrtc();
+  if (!compiler || environment.cache_dir.empty() || environment.cache_max_bytes == 0) return nullptr;
+  return std::make_unique<DiskStore>(DiskStore::Options{.dir = environment.cache_dir,
+                                                        .max_bytes = environment.cache_max_bytes,
+                                                        .nvrtc_version = (*compiler)->version,
+                                                        .dump_dir = environment.jit_dump,
+                                                        .verbose = environment.verbose});
+}
+
+}  // namespace
+
 KernelCache& KernelCache::process() {
-  static auto& cache = *new KernelCache([](const KernelSpec& spec) { return compile(spec); });
+  static auto& cache = *new KernelCache([](const KernelSpec& spec) { return compile(spec); }, process_store());
   return cache;
+}
+
+Result<KernelCache::KernelPtr> process_kernel(KernelSpec spec) {
+  spec.debug = Environment::process().jit_debug;
+  BARACUDA_ASSIGN_OR_RETURN(const NvrtcApi* compiler, nvrtc());
+  BARACUDA_ASSIGN_OR_RETURN(const KernelKey key, kernel_key(spec, compiler->version));
+  return KernelCache::process().get(spec, key);
 }
 
 }  // namespace baracuda::jit

@@ -8,20 +8,33 @@
 #include <optional>
 
 #include "baracuda/core/result.h"
+#include "baracuda/jit/compile_forecast.h"
 #include "baracuda/jit/compiler.h"
 #include "baracuda/jit/kernel_spec.h"
 
 namespace baracuda::jit {
 
-/// Where compiled kernels outlive the process. Called from many threads, for a given key from one at a time. The specs
-/// are passed along for their names; the key alone decides what is found.
+/// Where compiled kernels outlive the process. Called from many threads, for a given key from one at a time.
 class KernelStore {
  public:
   virtual ~KernelStore() = default;
-  /// Empty where there is no sound entry; a damaged one is the same as none.
+  /// Empty where there is no sound entry; a damaged one is the same as none. The name is part of what is looked for.
   virtual std::optional<CompiledKernel> load(const KernelSpec& spec, const KernelKey& key) = 0;
   /// A failure to keep it is the store's own matter.
   virtual void store(const KernelSpec& spec, const CompiledKernel& kernel) = 0;
+
+  /// The right to compile a key, while it lives.
+  class Lock {
+   public:
+    virtual ~Lock() = default;
+  };
+  /// Waits while another process compiles the key. Null where there is nothing more to wait for: the entry has come, the
+  /// other takes too long, or there are no locks. In every case the caller looks for the entry again, and compiles if
+  /// there is none.
+  virtual std::unique_ptr<Lock> lock(const KernelSpec&, const KernelKey&) { return nullptr; }
+
+  /// What a kernel like this one took to compile; 0 where nothing is known.
+  virtual double seconds_of_similar(const KernelSpec&) { return 0; }
 };
 
 /// The process's compiled kernels. However many threads ask for a key, one compiles and the others wait for it;
@@ -39,7 +52,7 @@ class KernelCache {
   /// What is in memory and sound; null otherwise. Neither waits nor compiles.
   KernelPtr find(const KernelKey& key) const;
 
-  /// The one that plans use: the process's NVRTC, no store.
+  /// The one that plans use: the process's NVRTC, and the folder that the environment names.
   static KernelCache& process();
 
  private:
@@ -47,8 +60,13 @@ class KernelCache {
 
   const Compile compile_;
   const std::unique_ptr<KernelStore> store_;
+  CompileForecast forecast_;
   mutable std::mutex mutex_;
   std::map<KernelKey, std::shared_future<Result<KernelPtr>>> entries_;
 };
+
+/// The kernel from the process's cache, compiled as the process's environment wants it.
+/// Errors: as compile.
+Result<KernelCache::KernelPtr> process_kernel(KernelSpec spec);
 
 }  // namespace baracuda::jit

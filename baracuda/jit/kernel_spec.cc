@@ -1,11 +1,11 @@
 #include "baracuda/jit/kernel_spec.h"
 
 #include <fmt/core.h>
-#include <openssl/evp.h>
 
 #include <map>
 
 #include "baracuda/core/propagate.h"
+#include "baracuda/jit/sha256.h"
 
 namespace baracuda::jit {
 namespace {
@@ -53,6 +53,18 @@ class FieldWriter {
   std::string bytes_;
 };
 
+/// The name as a part of a file's name: of harmless characters, and so long that target and hash fit behind it.
+std::string file_name_part(std::string_view name) {
+  constexpr std::size_t kMaxBytes = 150;
+  std::string part(name.substr(0, kMaxBytes));
+  for (char& c : part) {
+    const bool harmless = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+                          c == '_' || c == '-' || c == '+';
+    if (!harmless) c = '_';
+  }
+  return part;
+}
+
 }  // namespace
 
 Result<std::vector<const EmbeddedSource*>> included_sources(std::string_view text,
@@ -83,9 +95,9 @@ Result<std::vector<const EmbeddedSource*>> included_sources(std::string_view tex
   return sorted;
 }
 
-std::vector<std::string> compile_options(const CodeTarget& target) {
+std::vector<std::string> compile_options(const CodeTarget& target, bool debug) {
   // ptxas rejects its options joined by commas. The last three put registers, spills and shared memory into the log.
-  return {
+  std::vector<std::string> options = {
       fmt::format("--gpu-architecture=sm_{}{}", target.sm, target.arch_specific ? "a" : ""),
       "-std=c++20",
       "--fmad=false",
@@ -94,17 +106,15 @@ std::vector<std::string> compile_options(const CodeTarget& target) {
       "--ptxas-options=--warn-on-spills",
       "--ptxas-options=--warn-on-local-memory-usage",
   };
+  if (debug) options.insert(options.end(), {"--generate-line-info", "-DBARACUDA_DEVICE_ASSERTS"});
+  return options;
 }
 
-std::string KernelKey::hex() const {
-  std::string text;
-  for (const std::uint8_t byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
-}
+std::string KernelKey::hex() const { return jit::hex(digest); }
 
 Result<KernelKey> kernel_key(const KernelSpec& spec, NvrtcVersion version, std::span<const EmbeddedSource> sources) {
   BARACUDA_ASSIGN_OR_RETURN(const auto included, included_sources(spec.text, sources));
-  const std::vector<std::string> options = compile_options(spec.target);
+  const std::vector<std::string> options = compile_options(spec.target, spec.debug);
 
   FieldWriter fields;
   fields.add(kFormatVersion);
@@ -120,11 +130,28 @@ Result<KernelKey> kernel_key(const KernelSpec& spec, NvrtcVersion version, std::
   fields.add(static_cast<std::uint64_t>(version.major));
   fields.add(static_cast<std::uint64_t>(version.minor));
 
-  KernelKey key;
-  const std::string& bytes = fields.bytes();
-  if (EVP_Digest(bytes.data(), bytes.size(), key.digest.data(), nullptr, EVP_sha256(), nullptr) != 1)
-    return Error::backend(0, "libcrypto computes no SHA-256");
-  return key;
+  BARACUDA_ASSIGN_OR_RETURN(const Sha256 digest, sha256(fields.bytes()));
+  return KernelKey{digest};
+}
+
+Result<std::string> kernel_manifest(const KernelSpec& spec, const KernelKey& key, NvrtcVersion version,
+                                    std::span<const EmbeddedSource> sources) {
+  BARACUDA_ASSIGN_OR_RETURN(const auto included, included_sources(spec.text, sources));
+  BARACUDA_ASSIGN_OR_RETURN(const Sha256 text_digest, sha256(spec.text));
+  std::string manifest =
+      fmt::format("key {}\nname {}\ntarget {}\nnvrtc {}.{}\ntext {}\n", key.hex(), file_name_part(spec.name),
+                  spec.target.name(), version.major, version.minor, hex(text_digest));
+  for (const std::string& option : compile_options(spec.target, spec.debug))
+    manifest += fmt::format("option {}\n", option);
+  for (const EmbeddedSource* source : included) {
+    BARACUDA_ASSIGN_OR_RETURN(const Sha256 digest, sha256(source->text));
+    manifest += fmt::format("include {} {}\n", source->name, hex(digest));
+  }
+  return manifest;
+}
+
+std::string file_stem(const KernelSpec& spec, const KernelKey& key) {
+  return fmt::format("{}.{}-{}", file_name_part(spec.name), spec.target.name(), key.hex());
 }
 
 }  // namespace baracuda::jit

@@ -56,9 +56,7 @@ Result<KernelPtr> load_kernel(const KernelSpec& spec, const Stream& stream) {
         "before the capture begins",
         spec.name));
   }
-  BARACUDA_ASSIGN_OR_RETURN(const NvrtcApi* compiler, nvrtc());
-  BARACUDA_ASSIGN_OR_RETURN(const KernelKey key, kernel_key(spec, compiler->version));
-  BARACUDA_ASSIGN_OR_RETURN(const auto compiled, KernelCache::process().get(spec, key));
+  BARACUDA_ASSIGN_OR_RETURN(const auto compiled, process_kernel(spec));
 
   // Compiling ran in parallel; loading takes a few hundred microseconds and is done once per device, so under the lock.
   const std::lock_guard lock(loaded.mutex);

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "baracuda/core/result.h"
+
+namespace baracuda::jit {
+
+/// A file descriptor that is closed at the end, and not handed to programs that are started.
+class File {
+ public:
+  File() = default;
+  /// As open(2). `is_open` tells whether it worked, errno why not.
+  File(const std::string& path, int flags, mode_t mode = 0);
+  ~File();
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  File& operator=(File&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+
+  bool is_open() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// Io with errno as it stands: "<path>: No space left on device".
+Error io_error(std::string_view path);
+
+/// The folder and those above it. Errors: Io.
+Result<void> make_folders(const std::string& path);
+
+/// A regular file's bytes. Empty for anything else, and for what cannot be read.
+std::optional<std::string> read_all(const File& file);
+
+/// Writes beside the place under a name with the given prefix, flushes, and renames: at `dir/name` there is at any time
+/// the old file, the new one, or none, and never a part. Errors: Io; then nothing of it is left.
+Result<void> write_and_rename(const std::string& dir, const std::string& name, std::string_view temporary_prefix,
+                              std::string_view bytes);
+
+}  // namespace baracuda::jit

@@ -1,0 +1,71 @@
+#include "baracuda/jit/jit.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <tuple>
+
+#include "baracuda/core/env.h"
+#include "baracuda/core/propagate.h"
+#include "baracuda/jit/disk_store.h"
+#include "baracuda/jit/files.h"
+
+namespace baracuda {
+namespace {
+
+CachedKernel describe(const std::string& dir, const jit::StoredFile& file) {
+  CachedKernel kernel;
+  kernel.file = file.name;
+  kernel.bytes = file.bytes;
+  kernel.last_used = file.last_used_ns / 1'000'000'000;
+  const auto entry = jit::read_entry(dir + "/" + file.name);
+  if (!entry) return kernel;
+  kernel.sound = true;
+  kernel.name = entry->manifest_field("name");
+  kernel.target = entry->manifest_field("target");
+  kernel.registers = entry->kernel.resources.registers;
+  kernel.spill_bytes =
+      std::int64_t{entry->kernel.resources.spill_store_bytes} + entry->kernel.resources.spill_load_bytes;
+  kernel.compile_seconds = entry->kernel.seconds;
+  return kernel;
+}
+
+}  // namespace
+
+Result<DiskCacheInfo> disk_cache_info() {
+  const Environment& environment = Environment::process();
+  DiskCacheInfo info;
+  info.dir = environment.cache_dir;
+  info.max_bytes = environment.cache_max_bytes;
+  if (info.dir.empty()) return info;
+  BARACUDA_ASSIGN_OR_RETURN(auto files, jit::list_stored(info.dir));
+  std::sort(files.begin(), files.end(), [](const jit::StoredFile& a, const jit::StoredFile& b) {
+    return std::tie(b.last_used_ns, a.name) < std::tie(a.last_used_ns, b.name);
+  });
+  for (const jit::StoredFile& file : files) {
+    if (!file.is_entry) continue;
+    info.kernels.push_back(describe(info.dir, file));
+    info.bytes += file.bytes;
+  }
+  return info;
+}
+
+Result<DiskCacheCleared> clear_disk_cache() {
+  const std::string& dir = Environment::process().cache_dir;
+  DiskCacheCleared cleared;
+  if (dir.empty()) return cleared;
+  BARACUDA_ASSIGN_OR_RETURN(const auto files, jit::list_stored(dir));
+  for (const jit::StoredFile& file : files) {
+    const std::string path = dir + "/" + file.name;
+    if (unlink(path.c_str()) == 0) {
+      ++cleared.files;
+      cleared.bytes += file.bytes;
+    } else if (errno != ENOENT) {  // which another process removed
+      return jit::io_error(path);
+    }
+  }
+  return cleared;
+}
+
+}  // namespace baracuda
