@@ -1,8 +1,11 @@
 """The tool's commands: output, exit status, bad input. BARACUDA_TEST_BUILD says whose."""
 
 import json
+import os
+import pathlib
 import re
 import subprocess
+import tempfile
 import unittest
 
 import support
@@ -11,24 +14,25 @@ OPS = ("kv_cache_append", "write_slice")
 SUCCESS, FAILURE, BAD_INPUT = 0, 1, 2
 
 
-def tool(*arguments):
-    return subprocess.run([support.TOOL, *arguments], capture_output=True, text=True, timeout=250)
+def tool(*arguments, **environment):
+    return subprocess.run([support.TOOL, *arguments], capture_output=True, text=True, timeout=250,
+                          env={**os.environ, **environment})
 
 
 class Tool(unittest.TestCase):
     maxDiff = None
 
-    def succeed(self, *arguments):
-        result = tool(*arguments)
+    def succeed(self, *arguments, **environment):
+        result = tool(*arguments, **environment)
         self.assertEqual((SUCCESS, ""), (result.returncode, result.stderr), result.stdout)
         return result.stdout
 
-    def read_json(self, *arguments):
-        return json.loads(self.succeed(*arguments, "--json"))
+    def read_json(self, *arguments, **environment):
+        return json.loads(self.succeed(*arguments, "--json", **environment))
 
-    def refuse(self, status, *arguments, words=()):
+    def refuse(self, status, *arguments, words=(), **environment):
         """One line on stderr, nothing on stdout."""
-        result = tool(*arguments)
+        result = tool(*arguments, **environment)
         self.assertEqual((status, ""), (result.returncode, result.stdout), result.stderr)
         self.assertTrue(result.stderr.startswith("baracuda: error: "), result.stderr)
         self.assertEqual(1, result.stderr.count("\n"), result.stderr)
@@ -44,12 +48,13 @@ class CommandLine(Tool):
         self.assertRegex(self.succeed("--version"), r"^baracuda \d+\.\d+\.\d+\n$")
 
     def test_help_names_every_command(self):
-        for command in ("info", "plans", "explain", "verify", "keys", "compile"):
+        for command in ("info", "plans", "explain", "verify", "keys", "compile", "cache"):
             self.assertIn(command, self.succeed("--help"))
             self.assertIn("--json", self.succeed(command, "--help"))
 
     def test_bad_usage(self):
-        for arguments in ((), ("nothing",), ("info", "--color"), ("explain",), ("plans", "--json", "--markdown"),
+        for arguments in ((), ("nothing",), ("info", "--color"), ("explain",), ("cache",),
+                          ("cache", "nothing"), ("cache", "clear", "--json"), ("plans", "--json", "--markdown"),
                           ("keys",), ("verify", "--seed", "x"), ("verify", "--seed"),
                           ("explain", "x", "--arch", "sm90a", "--device", "cpu"), ("verify", "--quick", "--case", "write_slice")):
             self.refuse(BAD_INPUT, *arguments)
@@ -74,6 +79,75 @@ class Info(Tool):
         for word in (info["version"], info["cpu"]["name"], info["default_device"],
                      *(gpu["name"] for gpu in info["gpus"]), *(variable["name"] for variable in info["environment"])):
             self.assertIn(word, text)
+
+
+    def test_readme_shows_the_environment(self):
+        rows = [f"| `{variable['name']}` | {variable['type']} | {variable['default'] or 'unset'} | {variable['description']} |"
+                for variable in self.read_json("info")["environment"]]
+        readme = (support.ROOT / "README.md").read_text()
+        shown = re.search(r"<!-- environment -->\n(.*?)<!-- /environment -->", readme, re.DOTALL)
+        self.assertTrue(shown, "README.md has no <!-- environment --> … <!-- /environment -->")
+        self.assertEqual(["| variable | type | default | |", "|---|---|---|---|", *rows], shown[1].splitlines())
+
+
+class Cache(Tool):
+    """Over folders that are made here; what the library itself puts there is the unit tests' matter."""
+
+    NAME = "op.rows.sm90a-" + 64 * "a" + ".cubin"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.environment = {"BARACUDA_CACHE_DIR": folder.name}
+
+    def test_empty(self):
+        for folder in (self.folder, self.folder / "absent"):
+            environment = {"BARACUDA_CACHE_DIR": str(folder)}
+            self.assertEqual({"dir": str(folder), "max_bytes": 1 << 30, "bytes": 0, "kernels": []},
+                             self.read_json("cache", "info", **environment))
+            self.assertEqual(f"{folder}: 0 kernels, 0.0 MiB of 1024.0 MiB\n", self.succeed("cache", "info", **environment))
+            self.assertEqual("0 files removed, 0.0 MiB\n", self.succeed("cache", "clear", **environment))
+        self.assertFalse((self.folder / "absent").exists())
+
+    def test_its_kernels_and_no_other_files(self):
+        (self.folder / self.NAME).write_bytes(3000 * b"x")
+        (self.folder / "notes.txt").write_text("mine")
+        (self.folder / ".baracuda-tmp-0123").write_bytes(b"what a killed process left")
+        info = self.read_json("cache", "info", **self.environment)
+        self.assertEqual(3000, info["bytes"])
+        self.assertEqual([(self.NAME, 3000, False)],
+                         [(kernel["file"], kernel["bytes"], kernel["sound"]) for kernel in info["kernels"]])
+        self.assertIn(self.NAME, self.succeed("cache", "info", **self.environment))
+        self.assertTrue(self.succeed("cache", "clear", **self.environment).startswith("2 files removed, "))
+        self.assertEqual(["notes.txt"], [path.name for path in self.folder.iterdir()])
+
+    def test_bounds(self):
+        self.assertEqual(5, self.read_json("cache", "info", BARACUDA_CACHE_MAX_BYTES="5", **self.environment)["max_bytes"])
+        self.assertIn("nothing is kept", self.succeed("cache", "info", BARACUDA_CACHE_MAX_BYTES="0", **self.environment))
+        nowhere = {"BARACUDA_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": ""}
+        self.assertEqual("", self.read_json("cache", "info", **nowhere)["dir"])
+        self.assertIn("not kept", self.succeed("cache", "info", **nowhere))
+        self.succeed("cache", "clear", **nowhere)
+
+    def test_a_folder_that_cannot_be_read(self):
+        (self.folder / "file").write_text("")
+        for command in ("info", "clear"):
+            self.refuse(FAILURE, "cache", command, words=("file", "Not a directory"),
+                        BARACUDA_CACHE_DIR=str(self.folder / "file"))
+
+    def test_what_the_library_keeps(self):
+        """Through a command that runs kernels."""
+        if not self.has_gpu():
+            self.skipTest("no GPU")
+        case = ("verify", "--device", "cuda", "--case", " ".join(Explain.CASE))
+        self.assertEqual(SUCCESS, tool(*case, **self.environment).returncode)  # stderr may tell of a long compile
+        kernels = self.read_json("cache", "info", **self.environment)["kernels"]
+        self.assertTrue(kernels)
+        for kernel in kernels:
+            self.assertTrue(kernel["sound"] and kernel["registers"] > 0 and kernel["name"].startswith("write_slice."), kernel)
+        again = tool(*case, BARACUDA_VERBOSE="1", **self.environment)
+        self.assertEqual((SUCCESS, ""), (again.returncode, again.stderr))  # nothing is compiled
 
 
 class Plans(Tool):

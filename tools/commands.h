@@ -51,6 +51,12 @@ struct KernelsOptions {
 int keys(const KernelsOptions& options);
 int compile(const KernelsOptions& options);
 
+struct CacheOptions {
+  bool json = false;
+};
+int cache_info(const CacheOptions& options);
+int cache_clear();
+
 /// Prints "baracuda: error: …" to stderr and returns `status`.
 int fail(std::string_view message, int status = kFailure);
 /// The same for an error: bad input where the error says that the problem is invalid.

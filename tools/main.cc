@@ -59,6 +59,14 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   compile_command->add_flag("--json", compile_options.json);
 
+  CacheOptions cache_options;
+  CLI::App* cache_command = app.add_subcommand("cache", "The folder that keeps compiled kernels: info [--json], clear");
+  cache_command->require_subcommand(1);
+  CLI::App* cache_info_command = cache_command->add_subcommand("info", "Where it is and what it holds");
+  cache_info_command->add_flag("--json", cache_options.json);
+  CLI::App* cache_clear_command =
+      cache_command->add_subcommand("clear", "Removes the kernels in it, and no other file");
+
   try {
     app.parse(argc, argv);
     if (*info_command) return info(info_options);
@@ -66,6 +74,8 @@ int main(int argc, char** argv) {
     if (*explain_command) return explain(explain_options);
     if (*verify_command) return verify(verify_options);
     if (*keys_command) return keys(keys_options);
+    if (*cache_info_command) return cache_info(cache_options);
+    if (*cache_clear_command) return cache_clear();
     return compile(compile_options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
