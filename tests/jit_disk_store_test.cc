@@ -788,7 +788,8 @@ int ask_process(const ChildArguments& arguments) {
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back([&] {
       const auto kernel = process_kernel({"op.rows", arguments[0], native_target(Arch::Sm90a)});
-      if (!kernel || (*kernel)->cubin.empty() || (*kernel)->resources.registers == 0) ++failed;
+      if (kernel && !(*kernel)->cubin.empty() && (*kernel)->resources.registers > 0) return;
+      if (++failed == 1) std::fprintf(stderr, "%s\n", kernel ? "an empty kernel" : kernel.error().message.c_str());
     });
   }
   for (auto& thread : threads) thread.join();

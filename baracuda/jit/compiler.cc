@@ -85,6 +85,10 @@ Result<CompiledKernel> compile(const KernelSpec& spec, const NvrtcApi& nvrtc, st
 
   // NVRTC wants null-terminated strings, which views into the embedded table need not be.
   std::vector<std::string> strings = compile_options(spec.target, spec.debug);
+  // Where there is a driver NVRTC keeps a cache of its own, and a hit in it comes without the log that tells registers
+  // and spills. No part of the key: it does not change the code.
+  constexpr NvrtcVersion kFirstWithCache = {12, 9};
+  if (nvrtc.version >= kFirstWithCache) strings.push_back("--no-cache");
   const std::size_t num_options = strings.size();
   for (const EmbeddedSource* source : included) strings.emplace_back(source->text);
   for (const EmbeddedSource* source : included) strings.emplace_back(source->name);
