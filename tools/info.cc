@@ -70,7 +70,7 @@ void print_info(const json& data) {
   rows.push_back({"default device", text(data["default_device"])});
   print_table(rows);
 
-  fmt::print("\nenvironment\n");
+  fmt::print("\nenvironment variables, with their defaults\n");
   rows.clear();
   for (const json& variable : data["environment"])
     rows.push_back({"  " + text(variable["name"]), text(variable["type"]),
