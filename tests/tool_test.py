@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -323,6 +324,21 @@ class Kernels(Tool):
             self.assertEqual(("", 0), (kernel["problem"], kernel["spill_bytes"]), kernel)
             self.assertGreater(kernel["registers"], 0)
         self.assertTrue(self.succeed(*arguments).endswith(f"\n{len(kernels)} kernels compiled, 0 failed\n"))
+
+    def test_a_libnvrtc_outside_the_search_path_finds_its_builtins(self):
+        library = self.read_json("info")["libraries"][1]
+        if not library["found"]:
+            self.skipTest("no NVRTC")
+        with tempfile.TemporaryDirectory() as folder:
+            nvrtc = pathlib.Path(library["path"]).resolve()
+            builtins = f"libnvrtc-builtins.so.{library['version']}"
+            shutil.copy(nvrtc, pathlib.Path(folder, "libnvrtc.so"))
+            shutil.copy(nvrtc.parent / builtins, folder)
+            result = tool("compile", "--arch", "sm80", "kv_cache_append", LD_DEBUG="files", BARACUDA_CACHE_MAX_BYTES="0",
+                          BARACUDA_NVRTC_LIBRARY=str(pathlib.Path(folder, "libnvrtc.so")))
+            self.assertEqual(SUCCESS, result.returncode, result.stdout)
+            # Not the ones of a toolkit that the loader happens to know.
+            self.assertIn(f"calling init: {folder}/{builtins}", result.stderr)
 
 
 if __name__ == "__main__":
