@@ -61,6 +61,10 @@ class Result;
 
 namespace internal {
 
+/// The exception in flight as an error, for the catch (...) at the API's boundary; `where` begins its message. Where the
+/// host is out of memory: Backend with ENOMEM, and a message without details if there is no memory for those either.
+Error thrown_error(std::string_view where) noexcept;
+
 /// What chains results, the same for Result<T> and Result<void>: `f` takes the value, for void nothing. It runs on an
 /// expiring result's value itself, and on a named one's as const. Not a pointer to a member: that takes std::invoke,
 /// and <functional> would double what this header costs to compile.
@@ -137,6 +141,9 @@ class ResultChain {
 
 /// A value or an Error, with std::expected's interface short of throwing: there is no value(). Reading the side
 /// that is not there is a programming error, caught by an assert.
+///
+/// No function of the library that returns one throws: a host without memory is an error too, Backend with ENOMEM, and
+/// the same call may succeed later. Copies of strings and vectors that the caller makes allocate as ever.
 template <class T>
 class [[nodiscard]] Result : public internal::ResultChain<Result<T>> {
   static_assert(!std::is_same_v<std::remove_cv_t<T>, Error> && !std::is_reference_v<T>);

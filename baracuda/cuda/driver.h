@@ -19,7 +19,8 @@ Result<DriverApi> load_driver(const std::string& library);
 /// cuInit and the version check. Errors: as driver().
 Result<void> initialize(const DriverApi& api);
 
-/// "<what>: CUDA_ERROR_OUT_OF_MEMORY: out of memory", as Error::backend: the only way a driver status becomes an error.
+/// "<what>: CUDA_ERROR_OUT_OF_MEMORY: out of memory", and what to do about it where that is known, as Error::backend:
+/// the only way a driver status becomes an error.
 Error driver_error(const DriverApi& api, CUresult status, std::string_view what);
 
 /// `what` is read on failure only.

@@ -37,8 +37,10 @@ Result<std::shared_ptr<const Kernel>> Kernel::load(const Stream& stream, std::sp
       check(api, api.cuLibraryLoadData(&kernel->library_, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
             "Kernel::load: cuLibraryLoadData"));
   CUkernel handle = nullptr;
-  BARACUDA_RETURN_IF_ERROR(check(api, api.cuLibraryGetKernel(&handle, kernel->library_, name.c_str()), name));
-  BARACUDA_RETURN_IF_ERROR(check(api, api.cuKernelGetFunction(&kernel->function_, handle), name));
+  BARACUDA_RETURN_IF_ERROR(
+      check(api, api.cuLibraryGetKernel(&handle, kernel->library_, name.c_str()), "Kernel::load: cuLibraryGetKernel"));
+  BARACUDA_RETURN_IF_ERROR(
+      check(api, api.cuKernelGetFunction(&kernel->function_, handle), "Kernel::load: cuKernelGetFunction"));
   const CUfunction function = kernel->function_;
   BARACUDA_RETURN_IF_ERROR(check(api, api.cuFuncLoad(function), "Kernel::load: cuFuncLoad"));
 

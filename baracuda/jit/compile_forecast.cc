@@ -3,9 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 
+#include "baracuda/jit/files.h"
 #include "baracuda/jit/jit.h"
 #include "baracuda/jit/kernel_cache.h"
 
@@ -66,8 +66,7 @@ void CompileForecast::took(const KernelSpec& spec, double seconds) {
 
 void tell_of_long_compile(const KernelSpec& spec, double expected_seconds) {
   if (expected_seconds <= kLongCompileSeconds) return;
-  fmt::print(stderr, "baracuda: compiling {} for {}, which takes about {:.1f} s\n", spec.name, spec.target.name(),
-             expected_seconds);
+  say(fmt::format("compiling {} for {}, which takes about {:.1f} s", spec.name, spec.target.name(), expected_seconds));
   std::shared_ptr<const Callback> callback;
   {
     const std::lock_guard lock(slot().mutex);

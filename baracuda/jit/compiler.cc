@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <cstdio>
 
 #include "baracuda/core/propagate.h"
 #include "baracuda/jit/dump.h"
+#include "baracuda/jit/files.h"
 
 namespace baracuda::jit {
 namespace {
@@ -136,9 +136,9 @@ Result<CompiledKernel> compile(const KernelSpec& spec) {
     }
   }
   if (kernel && environment.verbose) {
-    fmt::print(stderr, "baracuda: compiled {} for {} in {:.0f} ms: {} registers, {} bytes of spills\n", spec.name,
-               spec.target.name(), 1e3 * kernel->seconds, kernel->resources.registers,
-               kernel->resources.spill_store_bytes + kernel->resources.spill_load_bytes);
+    say(fmt::format("compiled {} for {} in {:.0f} ms: {} registers, {} bytes of spills", spec.name, spec.target.name(),
+                    1e3 * kernel->seconds, kernel->resources.registers,
+                    kernel->resources.spill_store_bytes + kernel->resources.spill_load_bytes));
   }
   return kernel;
 }

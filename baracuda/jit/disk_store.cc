@@ -2,13 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <tuple>
@@ -170,7 +168,7 @@ void DiskStore::make_room(std::string_view new_file, std::int64_t bytes) {
 
 void DiskStore::report(const Error& error) {
   if (!options_.verbose || reported_.exchange(true)) return;
-  fmt::print(stderr, "baracuda: compiled kernels are kept in memory only: {}\n", error.message);
+  say("compiled kernels are kept in memory only: " + error.message);
 }
 
 Result<std::vector<StoredFile>> list_stored(const std::string& dir) {

@@ -1,9 +1,5 @@
 #include "baracuda/jit/dump.h"
 
-#include <fmt/core.h>
-
-#include <cstdio>
-
 #include "baracuda/jit/files.h"
 
 namespace baracuda::jit {
@@ -12,8 +8,7 @@ namespace {
 void dump_file(const std::string& dir, const std::string& name, std::string_view bytes) {
   Result<void> written = make_folders(dir);
   if (written) written = write_and_rename(dir, name, ".baracuda-tmp-", bytes);
-  if (!written)
-    fmt::print(stderr, "baracuda: cannot write what BARACUDA_JIT_DUMP asks for: {}\n", written.error().message);
+  if (!written) say("cannot write what BARACUDA_JIT_DUMP asks for: " + written.error().message);
 }
 
 std::string stem(const KernelSpec& spec, const KernelKey& key) {

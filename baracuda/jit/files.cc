@@ -46,6 +46,10 @@ File::~File() {
   if (fd_ >= 0) close(fd_);
 }
 
+void say(std::string_view line) noexcept {
+  std::fprintf(stderr, "baracuda: %.*s\n", static_cast<int>(line.size()), line.data());
+}
+
 Error io_error(std::string_view path) {
   const int number = errno;
   return Error::io(number, std::string(path) + ": " + std::generic_category().message(number));
@@ -86,9 +90,10 @@ Result<void> write_and_rename(const std::string& dir, const std::string& name, s
   const std::string temporary = dir + "/" + std::string(temporary_prefix) + random_name();
   const std::string path = dir + "/" + name;
   const auto remove_and_fail = [&]() -> Error {
-    const Error error = io_error(path);
+    const int number = errno;
     unlink(temporary.c_str());
-    return error;
+    errno = number;
+    return io_error(path);
   };
   const File file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
   if (!file.is_open()) return io_error(temporary);

@@ -31,6 +31,9 @@ class File {
   int fd_ = -1;
 };
 
+/// "baracuda: <line>" on stderr. Where that cannot be written, as on a full disk, the line is lost and no more.
+void say(std::string_view line) noexcept;
+
 /// Io with errno as it stands: "<path>: No space left on device".
 Error io_error(std::string_view path);
 

@@ -1,9 +1,6 @@
 #include "baracuda/jit/kernel_cache.h"
 
-#include <fmt/core.h>
-
 #include <chrono>
-#include <exception>
 
 #include "baracuda/core/env.h"
 #include "baracuda/core/propagate.h"
@@ -13,31 +10,22 @@ namespace baracuda::jit {
 
 Result<KernelCache::KernelPtr> KernelCache::get(const KernelSpec& spec, const KernelKey& key) {
   std::promise<Result<KernelPtr>> promise;
+  const std::shared_future<Result<KernelPtr>> ours = promise.get_future().share();
   std::shared_future<Result<KernelPtr>> theirs;
   {
     const std::lock_guard lock(mutex_);
-    const auto [entry, is_ours] = entries_.try_emplace(key);
-    if (is_ours) {
-      entry->second = promise.get_future().share();
-    } else {
-      theirs = entry->second;
-    }
+    const auto [entry, is_ours] = entries_.try_emplace(key, ours);
+    if (!is_ours) theirs = entry->second;
   }
   if (theirs.valid()) return theirs.get();
-  // Whatever happens, those who wait must hear of it.
-  try {
-    auto kernel = load_or_compile(spec, key);
-    promise.set_value(kernel);
-    return kernel;
-  } catch (const std::exception& thrown) {  // no memory
-    const Error error = Error::backend(0, fmt::format("kernel {}: {}", spec.name, thrown.what()));
-    {
-      const std::lock_guard lock(mutex_);
-      entries_.erase(key);  // it may be there the next time
-    }
-    promise.set_value(error);
-    return error;
+  // Whatever happens, those who wait must hear of it: from here to the promise nothing throws.
+  Result<KernelPtr> kernel = load_or_compile(spec, key);
+  if (!kernel && kernel.error().code != kNvrtcCompilationError) {
+    const std::lock_guard lock(mutex_);
+    entries_.erase(key);  // what was wrong is not the text, and may be better the next time
   }
+  promise.set_value(std::move(kernel));
+  return ours.get();
 }
 
 KernelCache::KernelPtr KernelCache::find(const KernelKey& key) const {
@@ -48,7 +36,7 @@ KernelCache::KernelPtr KernelCache::find(const KernelKey& key) const {
   return entry->second.get().value_or(nullptr);
 }
 
-Result<KernelCache::KernelPtr> KernelCache::load_or_compile(const KernelSpec& spec, const KernelKey& key) {
+Result<KernelCache::KernelPtr> KernelCache::load_or_compile(const KernelSpec& spec, const KernelKey& key) noexcept try {
   std::unique_ptr<KernelStore::Lock> lock;
   if (store_) {
     if (auto stored = store_->load(spec, key)) return std::make_shared<const CompiledKernel>(*std::move(stored));
@@ -61,6 +49,8 @@ Result<KernelCache::KernelPtr> KernelCache::load_or_compile(const KernelSpec& sp
   forecast_.took(spec, kernel.seconds);
   if (store_) store_->store(spec, kernel);
   return std::make_shared<const CompiledKernel>(std::move(kernel));
+} catch (...) {
+  return internal::thrown_error(spec.name);
 }
 
 namespace {

@@ -38,7 +38,8 @@ class KernelStore {
 };
 
 /// The process's compiled kernels. However many threads ask for a key, one compiles and the others wait for it;
-/// distinct keys compile in parallel. A failed compile is remembered with its log, so asking again costs nothing.
+/// distinct keys compile in parallel. A text that does not compile is remembered with its log, so asking again costs
+/// nothing; any other failure, as a lack of memory, is not, and the next who asks tries again.
 class KernelCache {
  public:
   using Compile = std::function<Result<CompiledKernel>(const KernelSpec&)>;
@@ -56,7 +57,7 @@ class KernelCache {
   static KernelCache& process();
 
  private:
-  Result<KernelPtr> load_or_compile(const KernelSpec& spec, const KernelKey& key);
+  Result<KernelPtr> load_or_compile(const KernelSpec& spec, const KernelKey& key) noexcept;
 
   const Compile compile_;
   const std::unique_ptr<KernelStore> store_;

@@ -61,7 +61,11 @@ Result<KernelPtr> load_kernel(const KernelSpec& spec, const Stream& stream) {
   // Compiling ran in parallel; loading takes a few hundred microseconds and is done once per device, so under the lock.
   const std::lock_guard lock(loaded.mutex);
   if (KernelPtr kernel = loaded.find(spec, ordinal)) return kernel;
-  BARACUDA_ASSIGN_OR_RETURN(KernelPtr kernel, cuda::Kernel::load(stream, compiled->cubin, kKernelEntry));
+  BARACUDA_ASSIGN_OR_RETURN(
+      KernelPtr kernel, cuda::Kernel::load(stream, compiled->cubin, kKernelEntry).transform_error([&](Error error) {
+        error.message = fmt::format("kernel {} for {}: {}", spec.name, spec.target.name(), error.message);
+        return error;
+      }));
   loaded.add(spec, ordinal, kernel);
   return kernel;
 }

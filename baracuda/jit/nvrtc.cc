@@ -3,6 +3,9 @@
 #include <dlfcn.h>
 #include <fmt/core.h>
 
+#include <cerrno>
+#include <new>
+
 #include "baracuda/core/propagate.h"
 
 namespace baracuda::jit {
@@ -20,7 +23,9 @@ void open_builtins_beside(const NvrtcApi& api) {
 }
 
 Result<NvrtcApi> open(const std::string& library) {
+  errno = 0;
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
+  if (!handle && errno == ENOMEM) throw std::bad_alloc();         // what may be better later is no answer to keep
   if (!handle) return Error::unsupported(dlerror());
   NvrtcApi api;
   api.library = library;
@@ -77,7 +82,14 @@ Result<const NvrtcApi*> nvrtc() {
 }
 
 Error nvrtc_error(const NvrtcApi& api, int status, std::string_view what) {
-  return Error::backend(status, fmt::format("{}: {}", what, api.nvrtcGetErrorString(status)));
+  Error error = Error::backend(status, fmt::format("{}: {}", what, api.nvrtcGetErrorString(status)));
+  if (status == kNvrtcOutOfMemory) error.message += ": the host is out of memory; free some and call again";
+  if (status == kNvrtcInvalidOption) {
+    error.message += fmt::format(
+        ": {} is version {}.{}, which may be older than the GPU; set BARACUDA_NVRTC_LIBRARY to a newer libnvrtc",
+        api.library, api.version.major, api.version.minor);
+  }
+  return error;
 }
 
 }  // namespace baracuda::jit

@@ -21,6 +21,9 @@ inline constexpr NvrtcVersion kMinNvrtcVersion = {12, 4};
 
 using NvrtcProgram = struct _nvrtcProgram*;
 inline constexpr int kNvrtcSuccess = 0;
+inline constexpr int kNvrtcOutOfMemory = 1;
+inline constexpr int kNvrtcInvalidOption = 5;
+inline constexpr int kNvrtcCompilationError = 6;
 
 /// Every function of libnvrtc that we call, once. Its status enum is an int.
 #define BARACUDA_NVRTC_FUNCTIONS(X)                                                                       \
@@ -54,7 +57,8 @@ Result<NvrtcApi> load_nvrtc(const std::vector<std::string>& candidates);
 /// The process's compiler, opened at the first call. The answer, an error too, stays for the life of the process.
 Result<const NvrtcApi*> nvrtc();
 
-/// "<what>: NVRTC_ERROR_COMPILATION", as Error::backend: the only way an NVRTC status becomes an error.
+/// "<what>: NVRTC_ERROR_COMPILATION", and what to do about it where that is known, as Error::backend: the only way an
+/// NVRTC status becomes an error.
 Error nvrtc_error(const NvrtcApi& api, int status, std::string_view what);
 
 }  // namespace baracuda::jit

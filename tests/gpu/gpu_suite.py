@@ -82,6 +82,7 @@ def pack(options):
         if "$ORIGIN/../lib" not in dynamic:
             raise SystemExit(f"gpu_suite: {binary} does not look for libraries in $ORIGIN/../lib")
         subprocess.run(["strip", "-o", PACK / "bin" / binary.name, binary], check=True)
+    shutil.copytree(options.bin.parent / "doubles", PACK / "doubles")  # of NVIDIA's libraries, for the tests of errors
     for library in sorted({library for binary in binaries for library in needed_libraries(binary)}):
         shutil.copy(library, PACK / "lib" / library.name)
     (PACK / "digests.json").write_text(json.dumps(digests))
