@@ -61,6 +61,14 @@ class CommandLine(Tool):
             self.refuse(BAD_INPUT, *arguments)
 
 
+    def test_a_wrong_command_is_told_which_there_are(self):
+        commands = ("info", "plans", "explain", "verify", "keys", "compile", "cache")
+        self.refuse(BAD_INPUT, words=commands)
+        self.refuse(BAD_INPUT, "nothing", words=("'nothing'", *commands))
+        self.refuse(BAD_INPUT, "cache", words=("cache: expected a command", "info", "clear"))
+        self.refuse(BAD_INPUT, "cache", "nothing", words=("'nothing'", "info", "clear"))
+
+
 class Info(Tool):
     def test_json(self):
         info = self.read_json("info")
@@ -81,6 +89,12 @@ class Info(Tool):
                      *(gpu["name"] for gpu in info["gpus"]), *(variable["name"] for variable in info["environment"])):
             self.assertIn(word, text)
 
+
+    def test_environment_as_it_is_set(self):
+        values = {variable["name"]: variable["value"]
+                  for variable in self.read_json("info", BARACUDA_JIT_DUMP="/tmp/d", BARACUDA_VERBOSE="")["environment"]}
+        self.assertEqual(("/tmp/d", ""), (values["BARACUDA_JIT_DUMP"], values["BARACUDA_VERBOSE"]))
+        self.assertRegex(self.succeed("info", BARACUDA_JIT_DUMP="/tmp/d"), r"BARACUDA_JIT_DUMP +path +set to /tmp/d ")
 
     def test_readme_shows_the_environment(self):
         rows = [f"| `{variable['name']}` | {variable['type']} | {variable['default'] or 'unset'} | {variable['description']} |"

@@ -45,6 +45,7 @@ json info_to_json() {
     environment.push_back({{"name", variable.name},
                            {"type", variable.type},
                            {"default", variable.default_value},
+                           {"value", value_of(variable)},
                            {"description", variable.description}});
   return {{"version", version()},   {"cpu", cpu_to_json()},       {"gpus", gpus},
           {"libraries", libraries}, {"environment", environment}, {"default_device", testing::default_device().name()}};
@@ -70,11 +71,14 @@ void print_info(const json& data) {
   rows.push_back({"default device", text(data["default_device"])});
   print_table(rows);
 
-  fmt::print("\nenvironment variables, with their defaults\n");
+  fmt::print("\nenvironment variables, as they are set, or with their defaults\n");
   rows.clear();
   for (const json& variable : data["environment"])
     rows.push_back({"  " + text(variable["name"]), text(variable["type"]),
-                    variable["default"] == "" ? "unset" : text(variable["default"]), text(variable["description"])});
+                    variable["value"] != ""     ? "set to " + text(variable["value"])
+                    : variable["default"] != "" ? text(variable["default"])
+                                                : "unset",
+                    text(variable["description"])});
   print_table(rows);
 }
 

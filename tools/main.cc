@@ -8,6 +8,19 @@
 
 using namespace baracuda::tools;
 
+namespace {
+
+/// "expected a command, one of info, plans, …; got 'nothing'"
+std::string no_command(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  const std::vector<std::string> given = app.remaining();
+  return (app.get_parent() ? app.get_name() + ": " : "") + "expected a command, one of " + join(names, ", ") +
+         (given.empty() ? "" : "; got '" + given.front() + "'");
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   CLI::App app("Shows what the library holds and does on this machine, and checks it.", "baracuda");
   app.set_version_flag("--version", "baracuda " + std::string(baracuda::version()));
@@ -79,6 +92,10 @@ int main(int argc, char** argv) {
     return compile(compile_options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    // CLI11 says of a wrong command that one is required, and not which there are.
+    for (const CLI::App* each : {&app, cache_command})
+      if ((each == &app || *each) && each->get_subcommands().empty() && each->get_require_subcommand_min() > 0)
+        return fail(no_command(*each), kBadInput);
     return fail(error.what(), kBadInput);
   } catch (const std::bad_alloc&) {  // by a large case
     return fail("the host is out of memory");

@@ -30,17 +30,14 @@ std::string_view read(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
 }
-// The names in the table are literals, so they end in a null character.
-std::string_view read(const EnvironmentVariable& variable) { return read(variable.name.data()); }
-
 bool read_bool(const EnvironmentVariable& variable) {
-  const std::string_view value = read(variable);
+  const std::string_view value = value_of(variable);
   return value == "1" || value == "true" || value == "yes" || value == "on";
 }
 
 /// The default where the value is no number that is at least 0.
 std::int64_t read_int(const EnvironmentVariable& variable) {
-  for (const std::string_view text : {read(variable), variable.default_value}) {
+  for (const std::string_view text : {value_of(variable), variable.default_value}) {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc() && end == text.data() + text.size() && value >= 0) return value;
@@ -49,7 +46,7 @@ std::int64_t read_int(const EnvironmentVariable& variable) {
 }
 
 std::string read_cache_dir() {
-  if (const std::string_view dir = read(row("BARACUDA_CACHE_DIR")); !dir.empty()) return std::string(dir);
+  if (const std::string_view dir = value_of(row("BARACUDA_CACHE_DIR")); !dir.empty()) return std::string(dir);
   // The XDG base directory specification: a relative path is to be ignored.
   if (const std::string_view caches = read("XDG_CACHE_HOME"); caches.starts_with('/'))
     return std::string(caches) + "/baracuda";
@@ -64,13 +61,16 @@ const Environment& Environment::process() {
       .cache_dir = read_cache_dir(),
       .cache_max_bytes = read_int(row("BARACUDA_CACHE_MAX_BYTES")),
       .jit_debug = read_bool(row("BARACUDA_JIT_DEBUG")),
-      .jit_dump = std::string(read(row("BARACUDA_JIT_DUMP"))),
-      .nvrtc_library = std::string(read(row("BARACUDA_NVRTC_LIBRARY"))),
+      .jit_dump = std::string(value_of(row("BARACUDA_JIT_DUMP"))),
+      .nvrtc_library = std::string(value_of(row("BARACUDA_NVRTC_LIBRARY"))),
       .verbose = read_bool(row("BARACUDA_VERBOSE")),
   };
   return environment;
 }
 
 std::span<const EnvironmentVariable> environment_variables() { return kVariables; }
+
+// The names in the table are literals, so they end in a null character.
+std::string_view value_of(const EnvironmentVariable& variable) { return read(variable.name.data()); }
 
 }  // namespace baracuda

@@ -25,5 +25,7 @@ struct EnvironmentVariable {
   std::string_view name, type, default_value, description;
 };
 std::span<const EnvironmentVariable> environment_variables();
+/// What the process's environment sets it to, whether that makes sense or not; empty where it is unset.
+std::string_view value_of(const EnvironmentVariable& variable);
 
 }  // namespace baracuda
