@@ -57,6 +57,12 @@ void CallCounter::record(int CallCounts::*kind, void* caller) {
   active_counter = this;
 }
 
+bool CallCounter::record_allocation(void* caller) {
+  const int before = ours_.allocations;
+  record(&CallCounts::allocations, caller);
+  return ours_.allocations == before || before < first_failing_ || before >= end_failing_;
+}
+
 bool CallCounter::is_ours(void* caller) const {
   struct Walk {
     const CallCounter* counter;
@@ -88,6 +94,14 @@ void record(int CallCounts::*kind, void* caller) {
     active_counter->record(kind, caller);
 }
 
+/// False where the allocation is to fail, with errno as malloc leaves it.
+bool may_allocate(void* caller) {
+  if (!active_counter || active_counter->record_allocation(caller)) [[likely]]
+    return true;
+  errno = ENOMEM;
+  return false;
+}
+
 /// The function that ours stands in front of.
 template <class F>
 F* next_function(const char* name) {
@@ -100,10 +114,12 @@ F* next_function(const char* name) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 using baracuda::testing::CallCounts;
+using baracuda::testing::may_allocate;
 using baracuda::testing::next_function;
 using baracuda::testing::record;
 
 #define RECORD(kind) record(&CallCounts::kind, __builtin_return_address(0))
+#define MAY_ALLOCATE may_allocate(__builtin_return_address(0))
 
 extern "C" {
 
@@ -113,28 +129,17 @@ void* __libc_calloc(std::size_t, std::size_t);
 void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
 
-void* malloc(std::size_t bytes) {
-  RECORD(allocations);
-  return __libc_malloc(bytes);
-}
-void* calloc(std::size_t count, std::size_t bytes) {
-  RECORD(allocations);
-  return __libc_calloc(count, bytes);
-}
-void* realloc(void* pointer, std::size_t bytes) {
-  RECORD(allocations);
-  return __libc_realloc(pointer, bytes);
-}
+void* malloc(std::size_t bytes) { return MAY_ALLOCATE ? __libc_malloc(bytes) : nullptr; }
+void* calloc(std::size_t count, std::size_t bytes) { return MAY_ALLOCATE ? __libc_calloc(count, bytes) : nullptr; }
+void* realloc(void* pointer, std::size_t bytes) { return MAY_ALLOCATE ? __libc_realloc(pointer, bytes) : nullptr; }
 void* memalign(std::size_t alignment, std::size_t bytes) {
-  RECORD(allocations);
-  return __libc_memalign(alignment, bytes);
+  return MAY_ALLOCATE ? __libc_memalign(alignment, bytes) : nullptr;
 }
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
-  RECORD(allocations);
-  return __libc_memalign(alignment, bytes);
+  return MAY_ALLOCATE ? __libc_memalign(alignment, bytes) : nullptr;
 }
 int posix_memalign(void** pointer, std::size_t alignment, std::size_t bytes) {
-  RECORD(allocations);
+  if (!MAY_ALLOCATE) return ENOMEM;
   if (alignment % sizeof(void*) != 0 || (alignment & (alignment - 1)) != 0 || alignment == 0) return EINVAL;
   void* memory = __libc_memalign(alignment, bytes);
   if (!memory) return ENOMEM;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,13 @@ class CallCounter {
  public:
   CallCounter();
   ~CallCounter() { stop(); }
+  /// From now on the allocation of ours after the next `succeed` fails, and so do `fail` − 1 more: the host is out of
+  /// memory.
+  void fail_allocations(int succeed, int fail) {
+    first_failing_ = ours_.allocations + succeed;
+    end_failing_ = fail > kMax - first_failing_ ? kMax : first_failing_ + fail;
+  }
+  bool has_failed() const { return ours_.allocations > first_failing_; }
   CallCounter(const CallCounter&) = delete;
   CallCounter& operator=(const CallCounter&) = delete;
 
@@ -40,6 +48,8 @@ class CallCounter {
 
   /// Called by the functions that we define; `caller` is their return address.
   void record(int CallCounts::*kind, void* caller);
+  /// The same for an allocation; false where it is to fail.
+  bool record_allocation(void* caller);
 
  private:
   struct Module {
@@ -49,8 +59,10 @@ class CallCounter {
   };
   bool is_ours(void* caller) const;
 
+  static constexpr int kMax = std::numeric_limits<int>::max();
   std::vector<Module> modules_;
   CallCounts ours_, theirs_;
+  int first_failing_ = kMax, end_failing_ = kMax;  // by their number among ours
 };
 
 }  // namespace baracuda::testing

@@ -19,7 +19,7 @@ struct CountingPlan : WriteSlicePlan {
   static inline std::atomic<int> selects = 0;
 
   static Result<CountingPlan> select(const Stream&, const Descriptor& descriptor,
-                                     const PlanPreference& preference = {}) {
+                                     const PlanPreference& preference = {}) noexcept {
     ++selects;
     return WriteSlicePlan::select(Stream::cpu(), descriptor, preference).transform([](WriteSlicePlan plan) {
       return CountingPlan{std::move(plan)};

@@ -16,7 +16,7 @@ class Buffer {
   Buffer() = default;
   /// Errors: InvalidProblem (negative size), Unsupported (a device without memory pools), Backend (out of memory among
   /// others).
-  static Result<Buffer> allocate(const Stream& stream, std::int64_t bytes);
+  static Result<Buffer> allocate(const Stream& stream, std::int64_t bytes) noexcept;
   Buffer(Buffer&&) noexcept = default;
   Buffer& operator=(Buffer&&) noexcept = default;
 
@@ -28,10 +28,12 @@ class Buffer {
   /// Enqueues a copy from or to host memory at byte `offset`; on CUDA `host` must stay valid until the stream has
   /// passed it (pageable memory is staged by the driver). Errors: BufferTooSmall, InvalidProblem, Backend; nothing is
   /// copied.
-  Result<void> copy_from_host(const Stream& stream, const void* host, std::int64_t bytes, std::int64_t offset = 0);
-  Result<void> copy_to_host(const Stream& stream, void* host, std::int64_t bytes, std::int64_t offset = 0) const;
+  Result<void> copy_from_host(const Stream& stream, const void* host, std::int64_t bytes,
+                              std::int64_t offset = 0) noexcept;
+  Result<void> copy_to_host(const Stream& stream, void* host, std::int64_t bytes,
+                            std::int64_t offset = 0) const noexcept;
   /// Enqueues a fill with one byte value.
-  Result<void> fill(const Stream& stream, unsigned char value);
+  Result<void> fill(const Stream& stream, unsigned char value) noexcept;
 
   /// A row-major tensor that starts `offset_bytes` into the buffer and is bounded by it.
   TensorMut tensor(Element element, Dims shape, std::int64_t offset_bytes = 0) const;

@@ -22,7 +22,7 @@ DeviceInfo gpu(const char* name, Arch arch, int num_multiprocessors, std::int64_
 
 std::string Device::name() const { return is_cpu() ? "cpu" : "cuda:" + std::to_string(ordinal); }
 
-Result<Device> Device::parse(std::string_view text) {
+Result<Device> Device::parse(std::string_view text) noexcept try {
   if (text == "cpu") return Device::cpu();
   if (text == "cuda") return Device::cuda();
   constexpr std::string_view kPrefix = "cuda:";
@@ -32,6 +32,8 @@ Result<Device> Device::parse(std::string_view text) {
   if (digits.empty() || error != std::errc() || end != digits.data() + digits.size() || ordinal < 0)
     return Error::invalid_problem("device is '" + std::string(text) + "', expected cpu, cuda or cuda:<ordinal>");
   return Device::cuda(ordinal);
+} catch (...) {
+  return internal::thrown_error("Device::parse");
 }
 
 // Figures: NVIDIA's A100 80 GB and L40S data sheets, 0.87 of their bandwidth for a copy; H200 as measured (design.md).

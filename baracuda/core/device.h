@@ -25,7 +25,7 @@ struct Device {
   /// "cpu", "cuda:0".
   std::string name() const;
   /// "cpu", "cuda" (ordinal 0) or "cuda:1".
-  static Result<Device> parse(std::string_view text);
+  static Result<Device> parse(std::string_view text) noexcept;
   friend bool operator==(const Device&, const Device&) = default;
 };
 
@@ -53,7 +53,7 @@ struct DeviceInfo {
   /// The device as the driver describes it. Asked once per process.
   /// Errors: Unsupported (no driver, driver older than 12.4, compute capability under 8.0), InvalidProblem (no such
   /// ordinal), Backend (driver failure).
-  static Result<DeviceInfo> of(Device device);
+  static Result<DeviceInfo> of(Device device) noexcept;
 
   friend bool operator==(const DeviceInfo&, const DeviceInfo&) = default;
 };
@@ -64,7 +64,7 @@ struct DeviceInfo {
 CodeTarget code_target(const DeviceInfo& device, Arch arch);
 
 /// The number of CUDA devices; 0 where no usable driver is found.
-int num_cuda_devices();
+int num_cuda_devices() noexcept;
 
 /// The instruction sets that this machine's CPU can run, scalar first.
 std::vector<CpuTarget> available_cpu_targets();

@@ -8,23 +8,37 @@
 
 namespace baracuda {
 
-std::vector<CpuTarget> available_cpu_targets() {
-  std::vector<CpuTarget> targets = {CpuTarget::Scalar};
+namespace {
+
+bool is_available(CpuTarget target) {
+  switch (target) {
+    case CpuTarget::Scalar: return true;
 #if HWY_ARCH_X86
-  const auto supported = hwy::SupportedTargets();
-  if (supported & HWY_AVX2) targets.push_back(CpuTarget::Avx2);
-  if (supported & HWY_AVX3) targets.push_back(CpuTarget::Avx512);
+    case CpuTarget::Avx2: return (hwy::SupportedTargets() & HWY_AVX2) != 0;
+    case CpuTarget::Avx512: return (hwy::SupportedTargets() & HWY_AVX3) != 0;
 #endif
+    default: return false;
+  }
+}
+
+}  // namespace
+
+std::vector<CpuTarget> available_cpu_targets() {
+  std::vector<CpuTarget> targets;
+  for (CpuTarget target : kCpuTargets)
+    if (is_available(target)) targets.push_back(target);
   return targets;
 }
 
 DeviceInfo DeviceInfo::cpu() {
+  // Without an allocation, as Stream::cpu needs it.
   static const DeviceInfo info = [] {
     constexpr double kNominalBytesPerSecondPerThread = 10e9, kNominalBytesPerSecond = 100e9;
     const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     DeviceInfo cpu;
     cpu.name = "CPU";
-    cpu.target = CodeTarget::for_cpu(available_cpu_targets().back());
+    for (CpuTarget target : kCpuTargets)
+      if (is_available(target)) cpu.target = CodeTarget::for_cpu(target);
     cpu.num_multiprocessors = threads;
     cpu.memory_bytes = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
     cpu.copy_bytes_per_second = std::min(kNominalBytesPerSecond, threads * kNominalBytesPerSecondPerThread);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <memory>
 
 namespace baracuda::cpu {
 namespace internal {
@@ -16,9 +17,9 @@ namespace {
 /// oneTBB fills an arena when it is first used. Never freed, since plans may run while static objects are destroyed.
 std::deque<tbb::task_arena>& arenas() {
   static auto& by_size = *[] {
-    auto* fresh = new std::deque<tbb::task_arena>;
+    auto fresh = std::make_unique<std::deque<tbb::task_arena>>();
     for (int size = 0; size <= tbb::info::default_concurrency(); ++size) fresh->emplace_back(std::max(1, size));
-    return fresh;
+    return fresh.release();
   }();
   return by_size;
 }

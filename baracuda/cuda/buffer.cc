@@ -41,7 +41,7 @@ struct Buffer::State {
   }
 };
 
-Result<Buffer> Buffer::allocate(const Stream& stream, std::int64_t bytes) {
+Result<Buffer> Buffer::allocate(const Stream& stream, std::int64_t bytes) noexcept try {
   if (bytes < 0) return Error::invalid_problem(fmt::format("Buffer::allocate: {} bytes", bytes));
   auto state = std::make_shared<State>(stream);
   state->bytes = bytes;
@@ -70,6 +70,8 @@ Result<Buffer> Buffer::allocate(const Stream& stream, std::int64_t bytes) {
            }));
   state->data = cuda::as_pointer(pointer);
   return Buffer(std::move(state));
+} catch (...) {
+  return internal::thrown_error("Buffer::allocate");
 }
 
 void* Buffer::data() const { return state_ ? state_->data : nullptr; }
@@ -100,7 +102,8 @@ Result<void> check_copy(const char* name, const Buffer& buffer, const Stream& st
 
 }  // namespace
 
-Result<void> Buffer::copy_from_host(const Stream& stream, const void* host, std::int64_t bytes, std::int64_t offset) {
+Result<void> Buffer::copy_from_host(const Stream& stream, const void* host, std::int64_t bytes,
+                                    std::int64_t offset) noexcept try {
   BARACUDA_RETURN_IF_ERROR(check_copy("Buffer::copy_from_host", *this, stream, host, bytes, offset));
   if (bytes == 0) return {};
   char* begin = static_cast<char*>(data()) + offset;
@@ -112,9 +115,12 @@ Result<void> Buffer::copy_from_host(const Stream& stream, const void* host, std:
     return api.cuMemcpyHtoDAsync_v2(cuda::as_device_pointer(begin), host, static_cast<std::size_t>(bytes),
                                     StreamAccess::handle(stream));
   });
+} catch (...) {
+  return internal::thrown_error("Buffer::copy_from_host");
 }
 
-Result<void> Buffer::copy_to_host(const Stream& stream, void* host, std::int64_t bytes, std::int64_t offset) const {
+Result<void> Buffer::copy_to_host(const Stream& stream, void* host, std::int64_t bytes,
+                                  std::int64_t offset) const noexcept try {
   BARACUDA_RETURN_IF_ERROR(check_copy("Buffer::copy_to_host", *this, stream, host, bytes, offset));
   if (bytes == 0) return {};
   const char* begin = static_cast<const char*>(data()) + offset;
@@ -126,9 +132,11 @@ Result<void> Buffer::copy_to_host(const Stream& stream, void* host, std::int64_t
     return api.cuMemcpyDtoHAsync_v2(host, cuda::as_device_pointer(begin), static_cast<std::size_t>(bytes),
                                     StreamAccess::handle(stream));
   });
+} catch (...) {
+  return internal::thrown_error("Buffer::copy_to_host");
 }
 
-Result<void> Buffer::fill(const Stream& stream, unsigned char value) {
+Result<void> Buffer::fill(const Stream& stream, unsigned char value) noexcept try {
   BARACUDA_RETURN_IF_ERROR(check_copy("Buffer::fill", *this, stream, this, bytes(), 0));
   if (bytes() == 0) return {};
   if (stream.device().is_cpu()) {
@@ -139,6 +147,8 @@ Result<void> Buffer::fill(const Stream& stream, unsigned char value) {
     return api.cuMemsetD8Async(cuda::as_device_pointer(data()), value, static_cast<std::size_t>(bytes()),
                                StreamAccess::handle(stream));
   });
+} catch (...) {
+  return internal::thrown_error("Buffer::fill");
 }
 
 TensorMut Buffer::tensor(Element element, Dims shape, std::int64_t offset_bytes) const {

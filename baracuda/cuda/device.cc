@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -35,10 +36,10 @@ Result<DeviceTable*> device_table() {
   BARACUDA_ASSIGN_OR_RETURN(const DriverApi* api, driver());
   BARACUDA_ASSIGN_OR_RETURN(const int count, count_devices(*api));
   static auto& table = *[count] {
-    auto* fresh = new DeviceTable;  // never destroyed: streams in static objects refer to it
+    auto fresh = std::make_unique<DeviceTable>();
     fresh->infos.resize(count);
     fresh->contexts.resize(count);
-    return fresh;
+    return fresh.release();  // never destroyed: streams in static objects refer to it
   }();
   return &table;
 }
@@ -129,7 +130,7 @@ Result<const DeviceContext*> device_context(int ordinal) {
 
 }  // namespace cuda
 
-Result<DeviceInfo> DeviceInfo::of(Device device) {
+Result<DeviceInfo> DeviceInfo::of(Device device) noexcept try {
   if (device.is_cpu()) return DeviceInfo::cpu();
   BARACUDA_ASSIGN_OR_RETURN(cuda::DeviceTable * table, cuda::device_table());
   BARACUDA_RETURN_IF_ERROR(cuda::check_ordinal(*table, device.ordinal));
@@ -139,11 +140,15 @@ Result<DeviceInfo> DeviceInfo::of(Device device) {
   std::optional<Result<DeviceInfo>>& entry = table->infos[device.ordinal];
   if (!entry) entry = cuda::query_device(*api, device.ordinal);
   return *entry;
+} catch (...) {
+  return internal::thrown_error("DeviceInfo::of");
 }
 
-int num_cuda_devices() {
+int num_cuda_devices() noexcept try {
   const auto api = cuda::driver();
   return api ? cuda::count_devices(**api).value_or(0) : 0;
+} catch (...) {  // the host is out of memory
+  return 0;
 }
 
 }  // namespace baracuda

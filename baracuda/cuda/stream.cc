@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <chrono>
-#include <optional>
 
 #include "baracuda/core/propagate.h"
 #include "baracuda/cuda/stream_access.h"
@@ -46,15 +45,25 @@ Stream::State::~State() {
   if (guard.status() == cuda::CUDA_SUCCESS) device->api->cuStreamDestroy_v2(handle);
 }
 
-Stream Stream::cpu(int num_threads) {
-  static const auto& info = *new DeviceInfo(DeviceInfo::cpu());
-  auto state = std::make_shared<State>();
-  state->info = &info;
-  state->num_threads = num_threads > 0 ? num_threads : info.num_multiprocessors;
-  return Stream(std::move(state));
+Stream Stream::cpu(int num_threads) noexcept {
+  // Made without an allocation, since there is no error to return; never destroyed, for streams in static objects.
+  struct Shared {
+    DeviceInfo info = DeviceInfo::cpu();
+    State state;
+    Shared() { state.info = &info; }
+  };
+  union Undestroyed {
+    Shared shared;
+    Undestroyed() : shared() {}
+    ~Undestroyed() {}
+  };
+  static const Undestroyed undestroyed;
+  const Shared& shared = undestroyed.shared;
+  return Stream(std::shared_ptr<const State>(std::shared_ptr<void>(), &shared.state),
+                num_threads > 0 ? num_threads : shared.info.num_multiprocessors);
 }
 
-Result<Stream> Stream::cuda(int ordinal) {
+Result<Stream> Stream::cuda(int ordinal) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(const DeviceContext* device, cuda::device_context(ordinal));
   auto state = std::make_shared<State>();
   state->info = &device->info;
@@ -64,9 +73,11 @@ Result<Stream> Stream::cuda(int ordinal) {
   }));
   state->owned = true;
   return Stream(std::move(state));
+} catch (...) {
+  return internal::thrown_error("Stream::cuda");
 }
 
-Result<Stream> Stream::adopt_cuda(void* handle, int ordinal) {
+Result<Stream> Stream::adopt_cuda(void* handle, int ordinal) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(const DeviceContext* device, cuda::device_context(ordinal));
   auto state = std::make_shared<State>();
   state->info = &device->info;
@@ -74,26 +85,31 @@ Result<Stream> Stream::adopt_cuda(void* handle, int ordinal) {
   state->handle = static_cast<cuda::CUstream>(handle);
   if (handle) BARACUDA_RETURN_IF_ERROR(check_handle(*device, state->handle));
   return Stream(std::move(state));
+} catch (...) {
+  return internal::thrown_error("Stream::adopt_cuda");
 }
 
 Device Stream::device() const { return state_->info->device; }
 const DeviceInfo& Stream::device_info() const { return *state_->info; }
-int Stream::num_threads() const { return state_->num_threads; }
 void* Stream::cuda_handle() const { return state_->handle; }
 
-Result<void> Stream::synchronize() const {
+Result<void> Stream::synchronize() const noexcept try {
   if (!state_->device) return {};
   return call(*state_->device, "Stream::synchronize",
               [&](const DriverApi& api) { return api.cuStreamSynchronize(state_->handle); });
+} catch (...) {
+  return internal::thrown_error("Stream::synchronize");
 }
 
-Result<bool> Stream::is_capturing() const {
+Result<bool> Stream::is_capturing() const noexcept try {
   if (!state_->device) return false;
   auto status = cuda::CU_STREAM_CAPTURE_STATUS_NONE;
   BARACUDA_RETURN_IF_ERROR(call(*state_->device, "Stream::is_capturing", [&](const DriverApi& api) {
     return api.cuStreamIsCapturing(state_->handle, &status);
   }));
   return status != cuda::CU_STREAM_CAPTURE_STATUS_NONE;
+} catch (...) {
+  return internal::thrown_error("Stream::is_capturing");
 }
 
 struct Event::State {
@@ -101,7 +117,8 @@ struct Event::State {
   cuda::CUevent handle = nullptr;
   Device where;
   bool timing = false;
-  std::optional<std::chrono::steady_clock::time_point> recorded_at;  // CUDA: that it was recorded, not when it ran
+  bool recorded = false;
+  std::chrono::steady_clock::time_point recorded_at;  // CPU
 
   State() = default;
   State(const State&) = delete;
@@ -113,7 +130,7 @@ struct Event::State {
   }
 };
 
-Result<Event> Event::create(const Stream& stream, bool timing) {
+Result<Event> Event::create(const Stream& stream, bool timing) noexcept try {
   auto state = std::make_shared<State>();
   state->where = stream.device();
   state->timing = timing;
@@ -124,9 +141,11 @@ Result<Event> Event::create(const Stream& stream, bool timing) {
     }));
   }
   return Event(std::move(state));
+} catch (...) {
+  return internal::thrown_error("Event::create");
 }
 
-Result<void> Event::record(const Stream& stream) {
+Result<void> Event::record(const Stream& stream) noexcept try {
   if (stream.device() != state_->where) {
     return Error::invalid_problem(fmt::format("Event::record: the event is of {}, the stream of {}",
                                               state_->where.name(), stream.device().name()));
@@ -135,12 +154,16 @@ Result<void> Event::record(const Stream& stream) {
     BARACUDA_RETURN_IF_ERROR(call(*state_->device, "Event::record", [&](const DriverApi& api) {
       return api.cuEventRecord(state_->handle, StreamAccess::handle(stream));
     }));
+  } else {
+    state_->recorded_at = std::chrono::steady_clock::now();
   }
-  state_->recorded_at = std::chrono::steady_clock::now();
+  state_->recorded = true;
   return {};
+} catch (...) {
+  return internal::thrown_error("Event::record");
 }
 
-Result<void> Event::wait_on(const Stream& stream) const {
+Result<void> Event::wait_on(const Stream& stream) const noexcept try {
   if (!state_->device) return {};  // complete since it was recorded
   if (stream.device().is_cpu()) {
     return Error::invalid_problem(fmt::format(
@@ -150,15 +173,19 @@ Result<void> Event::wait_on(const Stream& stream) const {
   return call(StreamAccess::device(stream), "Event::wait_on", [&](const DriverApi& api) {
     return api.cuStreamWaitEvent(StreamAccess::handle(stream), state_->handle, 0);
   });
+} catch (...) {
+  return internal::thrown_error("Event::wait_on");
 }
 
-Result<void> Event::synchronize() const {
+Result<void> Event::synchronize() const noexcept try {
   if (!state_->device) return {};
   return call(*state_->device, "Event::synchronize",
               [&](const DriverApi& api) { return api.cuEventSynchronize(state_->handle); });
+} catch (...) {
+  return internal::thrown_error("Event::synchronize");
 }
 
-Result<bool> Event::is_complete() const {
+Result<bool> Event::is_complete() const noexcept try {
   if (!state_->device) return true;
   const ContextGuard guard(*state_->device);
   const cuda::CUresult status =
@@ -166,25 +193,29 @@ Result<bool> Event::is_complete() const {
   if (status == cuda::CUDA_ERROR_NOT_READY) return false;
   BARACUDA_RETURN_IF_ERROR(cuda::check(*state_->device->api, status, "Event::is_complete"));
   return true;
+} catch (...) {
+  return internal::thrown_error("Event::is_complete");
 }
 
-Result<double> Event::elapsed_ms_since(const Event& start) const {
+Result<double> Event::elapsed_ms_since(const Event& start) const noexcept try {
   for (const State* each : {start.state_.get(), state_.get()}) {
     if (!each->timing)
       return Error::invalid_problem("Event::elapsed_ms_since: both events must be created with timing");
-    if (!each->recorded_at) return Error::invalid_problem("Event::elapsed_ms_since: both events must be recorded");
+    if (!each->recorded) return Error::invalid_problem("Event::elapsed_ms_since: both events must be recorded");
   }
   if (start.state_->where != state_->where) {
     return Error::invalid_problem(fmt::format("Event::elapsed_ms_since: the events are of {} and of {}",
                                               start.state_->where.name(), state_->where.name()));
   }
   if (!state_->device)
-    return std::chrono::duration<double, std::milli>(*state_->recorded_at - *start.state_->recorded_at).count();
+    return std::chrono::duration<double, std::milli>(state_->recorded_at - start.state_->recorded_at).count();
   float ms = 0;
   BARACUDA_RETURN_IF_ERROR(call(*state_->device, "Event::elapsed_ms_since", [&](const DriverApi& api) {
     return api.cuEventElapsedTime(&ms, start.state_->handle, state_->handle);
   }));
   return static_cast<double>(ms);
+} catch (...) {
+  return internal::thrown_error("Event::elapsed_ms_since");
 }
 
 }  // namespace baracuda

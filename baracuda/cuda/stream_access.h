@@ -7,7 +7,6 @@ namespace baracuda {
 
 struct Stream::State {
   const DeviceInfo* info = nullptr;             // lives as long as the process
-  int num_threads = 0;                          // CPU
   const cuda::DeviceContext* device = nullptr;  // CUDA; null on the CPU
   cuda::CUstream handle = nullptr;              // CUDA
   bool owned = false;                           // CUDA: destroyed with this object

@@ -33,7 +33,7 @@ CachedKernel describe(const std::string& dir, const jit::StoredFile& file) {
 
 }  // namespace
 
-Result<DiskCacheInfo> disk_cache_info() {
+Result<DiskCacheInfo> disk_cache_info() noexcept try {
   const Environment& environment = Environment::process();
   DiskCacheInfo info;
   info.dir = environment.cache_dir;
@@ -49,9 +49,11 @@ Result<DiskCacheInfo> disk_cache_info() {
     info.bytes += file.bytes;
   }
   return info;
+} catch (...) {
+  return internal::thrown_error("disk_cache_info");
 }
 
-Result<DiskCacheCleared> clear_disk_cache() {
+Result<DiskCacheCleared> clear_disk_cache() noexcept try {
   const std::string& dir = Environment::process().cache_dir;
   DiskCacheCleared cleared;
   if (dir.empty()) return cleared;
@@ -66,6 +68,8 @@ Result<DiskCacheCleared> clear_disk_cache() {
     }
   }
   return cleared;
+} catch (...) {
+  return internal::thrown_error("clear_disk_cache");
 }
 
 }  // namespace baracuda

@@ -46,7 +46,7 @@ struct DiskCacheInfo {
   std::vector<CachedKernel> kernels;
 };
 /// Errors: Io (a folder that is there and cannot be read).
-Result<DiskCacheInfo> disk_cache_info();
+Result<DiskCacheInfo> disk_cache_info() noexcept;
 
 struct DiskCacheCleared {
   std::int64_t files = 0;
@@ -54,6 +54,6 @@ struct DiskCacheCleared {
 };
 /// Removes all kernels from that folder, and what killed processes left there; no other file. Any process may use the
 /// folder meanwhile. What this process has in memory stays. Errors: Io.
-Result<DiskCacheCleared> clear_disk_cache();
+Result<DiskCacheCleared> clear_disk_cache() noexcept;
 
 }  // namespace baracuda

@@ -48,7 +48,9 @@ struct Explanation {
 ///
 ///   Descriptor ──select(stream, desc, preference)──▶ Plan ──run(stream, workspace, args)──▶ done, in stream order
 ///
-/// A plan is an immutable value, cheap to copy; `run` and the rest are const and may be called from many threads.
+/// A plan is an immutable value, cheap to copy; `run` and the rest are const, may be called from many threads, and throw
+/// nothing: what is thrown inside becomes an error (internal::thrown_error).
+// clang-format off
 template <class P>
 concept Plan = std::copyable<P> && std::copyable<typename P::Descriptor> &&
     std::equality_comparable<typename P::Descriptor> && std::copyable<typename P::Args> &&
@@ -56,20 +58,21 @@ concept Plan = std::copyable<P> && std::copyable<typename P::Descriptor> &&
              const PlanPreference& preference, const DeviceInfo& device, const Workspace& workspace,
              const typename P::Args& args) {
   { P::kName } -> std::convertible_to<std::string_view>;
-  { P::select(stream, descriptor, preference) } -> std::same_as<Result<P>>;
-  { P::choose(descriptor, preference, device) } -> std::same_as<Result<PlanChoice>>;
-  { P::explain(descriptor, preference, device) } -> std::same_as<Result<Explanation>>;
-  { P::explain(stream, descriptor, preference) } -> std::same_as<Result<Explanation>>;
-  { P::compile(descriptor, preference, device) } -> std::same_as<Result<CompileReport>>;
+  { P::select(stream, descriptor, preference) } noexcept -> std::same_as<Result<P>>;
+  { P::choose(descriptor, preference, device) } noexcept -> std::same_as<Result<PlanChoice>>;
+  { P::explain(descriptor, preference, device) } noexcept -> std::same_as<Result<Explanation>>;
+  { P::explain(stream, descriptor, preference) } noexcept -> std::same_as<Result<Explanation>>;
+  { P::compile(descriptor, preference, device) } noexcept -> std::same_as<Result<CompileReport>>;
   { plan.descriptor() } -> std::same_as<const typename P::Descriptor&>;
-  { plan.can_implement(args) } -> std::same_as<Result<void>>;
+  { plan.can_implement(args) } noexcept -> std::same_as<Result<void>>;
   { plan.workspace_size() } -> std::same_as<std::int64_t>;
   { plan.workspace_must_be_zero() } -> std::same_as<bool>;
   { plan.sku() } -> std::same_as<const KernelSku&>;
-  { plan.sku(args) } -> std::same_as<Result<KernelSku>>;
+  { plan.sku(args) } noexcept -> std::same_as<Result<KernelSku>>;
   { plan.precision_guarantee() } -> std::same_as<const PrecisionGuarantee&>;
-  { plan.run(stream, workspace, args) } -> std::same_as<Result<void>>;
+  { plan.run(stream, workspace, args) } noexcept -> std::same_as<Result<void>>;
   { std::hash<typename P::Descriptor>{}(descriptor) } -> std::same_as<std::size_t>;
 };
+// clang-format on
 
 }  // namespace baracuda

@@ -14,7 +14,8 @@ namespace baracuda {
 template <Plan P>
 class PlanCache {
  public:
-  Result<P> get(const Stream& stream, const typename P::Descriptor& descriptor, const PlanPreference& preference = {}) {
+  Result<P> get(const Stream& stream, const typename P::Descriptor& descriptor,
+                const PlanPreference& preference = {}) noexcept try {
     Key key{stream.device(), descriptor, preference};
     {
       std::shared_lock lock(mutex_);
@@ -26,6 +27,8 @@ class PlanCache {
     if (!plan) return plan;
     std::unique_lock lock(mutex_);
     return plans_.try_emplace(std::move(key), *plan).first->second;
+  } catch (...) {
+    return internal::thrown_error("PlanCache::get");
   }
 
   std::size_t size() const {

@@ -259,7 +259,7 @@ struct KvCacheAppendPlan::State {
 };
 
 Result<PlanChoice> KvCacheAppendPlan::choose(const Descriptor& descriptor, const PlanPreference& preference,
-                                             const DeviceInfo& device) {
+                                             const DeviceInfo& device) noexcept try {
   BARACUDA_RETURN_IF_ERROR(validate(descriptor));
   BARACUDA_ASSIGN_OR_RETURN(const ArchChoice arch, choose_arch(kPlan, preference, device));
   PlanChoice choice;
@@ -270,21 +270,27 @@ Result<PlanChoice> KvCacheAppendPlan::choose(const Descriptor& descriptor, const
   choice.sku.aux_element = Element::I64;
   choice.target = arch.target;
   return choice;
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<Explanation> KvCacheAppendPlan::explain(const Descriptor& descriptor, const PlanPreference& preference,
-                                               const DeviceInfo& device) {
+                                               const DeviceInfo& device) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, device));
   return explain_copy(std::move(choice), moved_bytes(descriptor), device);
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<Explanation> KvCacheAppendPlan::explain(const Stream& stream, const Descriptor& descriptor,
-                                               const PlanPreference& preference) {
+                                               const PlanPreference& preference) noexcept try {
   return explain(descriptor, preference, stream.device_info());
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<CompileReport> KvCacheAppendPlan::compile(const Descriptor& descriptor, const PlanPreference& preference,
-                                                 const DeviceInfo& device) {
+                                                 const DeviceInfo& device) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(const PlanChoice choice, choose(descriptor, preference, device));
   CompileReport report;
   if (choice.sku.arch == Arch::Cpu) return report;
@@ -293,10 +299,12 @@ Result<CompileReport> KvCacheAppendPlan::compile(const Descriptor& descriptor, c
       jit::compile_report(kv_cache_append_kernel(make_config(descriptor), choice.target)).transform_error(named));
   report.kernels.push_back(std::move(kernel));
   return report;
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<KvCacheAppendPlan> KvCacheAppendPlan::select(const Stream& stream, const Descriptor& descriptor,
-                                                    const PlanPreference& preference) {
+                                                    const PlanPreference& preference) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, stream.device_info()));
   auto state = std::make_shared<State>();
   state->descriptor = descriptor;
@@ -316,6 +324,8 @@ Result<KvCacheAppendPlan> KvCacheAppendPlan::select(const Stream& stream, const 
         state->kernel, jit::load_kernel(kv_cache_append_kernel(config, choice.target), stream).transform_error(named));
   }
   return KvCacheAppendPlan(std::move(state));
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 /// Caches whose byte ranges overlap may still interleave: then the two, seen as one tensor with an axis more, name each
@@ -370,17 +380,23 @@ Result<void> KvCacheAppendPlan::State::check(const Args& args) const {
   return check_caches_apart(checker, args, k_cache, v_cache);
 }
 
-Result<void> KvCacheAppendPlan::can_implement(const Args& args) const { return state_->check(args); }
+Result<void> KvCacheAppendPlan::can_implement(const Args& args) const noexcept try {
+  return state_->check(args);
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
 
 const KvCacheAppendDescriptor& KvCacheAppendPlan::descriptor() const { return state_->descriptor; }
 
 const KernelSku& KvCacheAppendPlan::sku() const { return state_->sku; }
 
-Result<KernelSku> KvCacheAppendPlan::sku(const Args& args) const {
+Result<KernelSku> KvCacheAppendPlan::sku(const Args& args) const noexcept try {
   return state_->check(args).transform([&] { return state_->sku; });
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
-Result<void> KvCacheAppendPlan::run(const Stream& stream, const Workspace&, const Args& args) const {
+Result<void> KvCacheAppendPlan::run(const Stream& stream, const Workspace&, const Args& args) const noexcept try {
   const State& state = *state_;
   const Descriptor& descriptor = state.descriptor;
   BARACUDA_RETURN_IF_ERROR(ArgChecker(kPlan, state.device).stream(stream.device()));
@@ -416,6 +432,8 @@ Result<void> KvCacheAppendPlan::run(const Stream& stream, const Workspace&, cons
   const cuda::LaunchShape shape{.grid = {static_cast<std::uint32_t>(blocks)},
                                 .block = {static_cast<std::uint32_t>(KvCacheAppendConfig::num_threads())}};
   return cuda::launch(*state.kernel, stream, shape, &params).transform_error(named);
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 }  // namespace baracuda

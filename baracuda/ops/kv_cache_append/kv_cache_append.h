@@ -101,27 +101,27 @@ class KvCacheAppendPlan {
   static constexpr std::string_view kName = "kv_cache_append";
 
   static Result<KvCacheAppendPlan> select(const Stream& stream, const Descriptor& descriptor,
-                                          const PlanPreference& preference = {});
+                                          const PlanPreference& preference = {}) noexcept;
   static Result<PlanChoice> choose(const Descriptor& descriptor, const PlanPreference& preference,
-                                   const DeviceInfo& device);
+                                   const DeviceInfo& device) noexcept;
   static Result<Explanation> explain(const Descriptor& descriptor, const PlanPreference& preference,
-                                     const DeviceInfo& device);
+                                     const DeviceInfo& device) noexcept;
   static Result<Explanation> explain(const Stream& stream, const Descriptor& descriptor,
-                                     const PlanPreference& preference = {});
+                                     const PlanPreference& preference = {}) noexcept;
   /// Compiles the kernel for `device`, which need not be present.
   static Result<CompileReport> compile(const Descriptor& descriptor, const PlanPreference& preference,
-                                       const DeviceInfo& device);
+                                       const DeviceInfo& device) noexcept;
 
   const Descriptor& descriptor() const;
-  Result<void> can_implement(const Args& args) const;
+  Result<void> can_implement(const Args& args) const noexcept;
   std::int64_t workspace_size() const { return 0; }
   bool workspace_must_be_zero() const { return false; }
   const KernelSku& sku() const;
   /// One kernel serves all strides.
-  Result<KernelSku> sku(const Args& args) const;
+  Result<KernelSku> sku(const Args& args) const noexcept;
   const PrecisionGuarantee& precision_guarantee() const { return sku().guarantee; }
 
-  Result<void> run(const Stream& stream, const Workspace& workspace, const Args& args) const;
+  Result<void> run(const Stream& stream, const Workspace& workspace, const Args& args) const noexcept;
 
  private:
   struct State;

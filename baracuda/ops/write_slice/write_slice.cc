@@ -358,25 +358,31 @@ struct WriteSlicePlan::State {
 };
 
 Result<PlanChoice> WriteSlicePlan::choose(const Descriptor& descriptor, const PlanPreference& preference,
-                                          const DeviceInfo& device) {
+                                          const DeviceInfo& device) noexcept try {
   return select_variants(descriptor, preference, device).transform([](Selection&& selection) {
     return std::move(selection.choice);
   });
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<Explanation> WriteSlicePlan::explain(const Descriptor& descriptor, const PlanPreference& preference,
-                                            const DeviceInfo& device) {
+                                            const DeviceInfo& device) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, device));
   return explain_copy(std::move(choice), moved_bytes(descriptor), device);
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<Explanation> WriteSlicePlan::explain(const Stream& stream, const Descriptor& descriptor,
-                                            const PlanPreference& preference) {
+                                            const PlanPreference& preference) noexcept try {
   return explain(descriptor, preference, stream.device_info());
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<CompileReport> WriteSlicePlan::compile(const Descriptor& descriptor, const PlanPreference& preference,
-                                              const DeviceInfo& device) {
+                                              const DeviceInfo& device) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
   CompileReport report;
   if (selection.arch.arch == Arch::Cpu) return report;
@@ -385,10 +391,12 @@ Result<CompileReport> WriteSlicePlan::compile(const Descriptor& descriptor, cons
     BARACUDA_ASSIGN_OR_RETURN(report.kernels.emplace_back(), jit::compile_report(kernel).transform_error(named));
   }
   return report;
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<WriteSlicePlan> WriteSlicePlan::select(const Stream& stream, const Descriptor& descriptor,
-                                              const PlanPreference& preference) {
+                                              const PlanPreference& preference) noexcept try {
   auto state = std::make_shared<State>();
   BARACUDA_ASSIGN_OR_RETURN(state->selection, select_variants(descriptor, preference, stream.device_info()));
   state->descriptor = descriptor;
@@ -408,6 +416,8 @@ Result<WriteSlicePlan> WriteSlicePlan::select(const Stream& stream, const Descri
                               jit::load_kernel(write_slice_kernel(config, target), stream).transform_error(named));
   }
   return WriteSlicePlan(std::move(state));
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 Result<void> WriteSlicePlan::State::check(const Args& args) const {
@@ -486,20 +496,24 @@ WriteSliceParams WriteSlicePlan::State::make_params(const Args& args, const Prep
   return params;
 }
 
-Result<void> WriteSlicePlan::can_implement(const Args& args) const {
+Result<void> WriteSlicePlan::can_implement(const Args& args) const noexcept try {
   return state_->prepare(args).transform([](auto&&) {});
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 const WriteSliceDescriptor& WriteSlicePlan::descriptor() const { return state_->descriptor; }
 
 const KernelSku& WriteSlicePlan::sku() const { return state_->selection.choice.sku; }
 
-Result<KernelSku> WriteSlicePlan::sku(const Args& args) const {
+Result<KernelSku> WriteSlicePlan::sku(const Args& args) const noexcept try {
   return state_->prepare(args).transform(
       [&](auto&& prepared) { return state_->selection.skus[static_cast<int>(prepared.variant)]; });
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
-Result<void> WriteSlicePlan::run(const Stream& stream, const Workspace&, const Args& args) const {
+Result<void> WriteSlicePlan::run(const Stream& stream, const Workspace&, const Args& args) const noexcept try {
   const State& state = *state_;
   BARACUDA_RETURN_IF_ERROR(ArgChecker(kPlan, state.device).stream(stream.device()));
   BARACUDA_ASSIGN_OR_RETURN(const State::Prepared prepared, state.prepare(args));
@@ -530,6 +544,8 @@ Result<void> WriteSlicePlan::run(const Stream& stream, const Workspace&, const A
                                 .block = {static_cast<std::uint32_t>(WriteSliceConfig::num_threads())}};
   return cuda::launch(*state.kernels[static_cast<int>(prepared.variant)], stream, shape, &params)
       .transform_error(named);
+} catch (...) {
+  return internal::thrown_error(kPlan);
 }
 
 }  // namespace baracuda

@@ -76,28 +76,28 @@ class WriteSlicePlan {
   static constexpr std::string_view kName = "write_slice";
 
   static Result<WriteSlicePlan> select(const Stream& stream, const Descriptor& descriptor,
-                                       const PlanPreference& preference = {});
+                                       const PlanPreference& preference = {}) noexcept;
   static Result<PlanChoice> choose(const Descriptor& descriptor, const PlanPreference& preference,
-                                   const DeviceInfo& device);
+                                   const DeviceInfo& device) noexcept;
   static Result<Explanation> explain(const Descriptor& descriptor, const PlanPreference& preference,
-                                     const DeviceInfo& device);
+                                     const DeviceInfo& device) noexcept;
   static Result<Explanation> explain(const Stream& stream, const Descriptor& descriptor,
-                                     const PlanPreference& preference = {});
+                                     const PlanPreference& preference = {}) noexcept;
   /// Compiles the kernels for `device`, which need not be present.
   static Result<CompileReport> compile(const Descriptor& descriptor, const PlanPreference& preference,
-                                       const DeviceInfo& device);
+                                       const DeviceInfo& device) noexcept;
 
   const Descriptor& descriptor() const;
-  Result<void> can_implement(const Args& args) const;
+  Result<void> can_implement(const Args& args) const noexcept;
   std::int64_t workspace_size() const { return 0; }
   bool workspace_must_be_zero() const { return false; }
   /// The kernel for contiguous tensors.
   const KernelSku& sku() const;
   /// The kernel that these args run on.
-  Result<KernelSku> sku(const Args& args) const;
+  Result<KernelSku> sku(const Args& args) const noexcept;
   const PrecisionGuarantee& precision_guarantee() const { return sku().guarantee; }
 
-  Result<void> run(const Stream& stream, const Workspace& workspace, const Args& args) const;
+  Result<void> run(const Stream& stream, const Workspace& workspace, const Args& args) const noexcept;
 
  private:
   struct State;

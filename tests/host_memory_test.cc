@@ -1,0 +1,177 @@
+// A host that runs out of memory, at each of a call's allocations in turn: the answer is right or an error, nothing
+// throws or hangs, and the next call works.
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+#include <new>
+#include <optional>
+
+#include "baracuda/baracuda.h"
+#include "testing/call_counter.h"
+#include "testing/options.h"
+#include "tests/doubles/fake_machine.h"
+
+namespace baracuda {
+namespace {
+
+using testing::CallCounter;
+using testing::kCanCountCalls;
+
+constexpr int kAll = std::numeric_limits<int>::max();
+
+template <class T>
+Result<void> drop_value(const Result<T>& result) {
+  return result ? Result<void>() : Result<void>(result.error());
+}
+
+bool says_out_of_memory(const Error& error) {
+  return error.code == ENOMEM && error.message.find("memory") != std::string::npos;
+}
+
+enum Outcome : int { kNothingFailed = 0, kSomethingFailed = 1, kFirst = 10 };
+constexpr const char* kProblems[] = {"an error without a failure", "an error that does not say what was wrong",
+                                     "an error afterwards, with memory"};
+
+/// In a process of its own, which starts as this one stands: caches and loaded libraries included.
+template <class Body>
+int with_failing_allocation(Body&& body, int succeed, int fail) {
+  const pid_t copy = fork();
+  if (copy == 0) {
+    alarm(60);  // what waits for ever is ended
+    std::optional<CallCounter> counter(std::in_place);
+    counter->fail_allocations(succeed, fail);
+    Result<void> result;
+    try {
+      result = body();
+    } catch (const std::bad_alloc&) {
+      // By the body's own copies: what the library lets out of a noexcept function ends the process.
+    }
+    const bool failed = counter->has_failed();
+    counter.reset();
+    if (!result && !failed) _exit(kFirst);
+    if (!result && !says_out_of_memory(result.error())) {
+      std::fprintf(stderr, "%s\n", result.error().to_string().c_str());
+      _exit(kFirst + 1);
+    }
+    if (const Result<void> again = body(); !again) {
+      std::fprintf(stderr, "%s\n", again.error().to_string().c_str());
+      _exit(kFirst + 2);
+    }
+    _exit(failed ? kSomethingFailed : kNothingFailed);
+  }
+  int status = 0;
+  waitpid(copy, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/// Each allocation of the body fails in turn, alone, and then with all that follow.
+template <class Body>
+void check_every_allocation(const char* what, Body&& body) {
+  for (const int fail : {1, kAll}) {
+    int allocations = 0;
+    for (int outcome = kSomethingFailed; outcome == kSomethingFailed; ++allocations) {
+      outcome = with_failing_allocation(body, allocations, fail);
+      ASSERT_TRUE(outcome == kSomethingFailed || outcome == kNothingFailed)
+          << what << ", allocation " << allocations << (fail == 1 ? " alone" : " and all after it") << ": "
+          << (outcome >= kFirst ? kProblems[outcome - kFirst] : "ended by a signal") << " (" << outcome << ")";
+    }
+    EXPECT_GT(allocations, 1) << what << " allocates nothing, so this proves nothing";
+  }
+}
+
+WriteSliceDescriptor window() { return {Element::F32, {8, 64}, {1, 3}, {8, 64}}; }
+KvCacheAppendDescriptor append() {
+  return {.num_tokens = 2, .num_kv_heads = 1, .k_head_dim = 8, .v_head_dim = 8, .num_sequences = 2, .max_seq_len = 4};
+}
+
+template <class P>
+Result<void> plan_everything(const Stream& stream, const typename P::Descriptor& descriptor) {
+  for (const Result<void>& done :
+       {drop_value(P::choose(descriptor, {}, stream.device_info())), drop_value(P::explain(stream, descriptor)),
+        drop_value(P::compile(descriptor, {}, stream.device_info()))})
+    if (!done) return done;
+  PlanCache<P> cache;
+  const Result<P> plan = cache.get(stream, descriptor);
+  if (!plan) return plan.error();
+  // A refusal is formatted.
+  for (const Result<void>& refused :
+       {plan->can_implement({}), plan->run(stream, Workspace::none(), {}), drop_value(plan->sku(typename P::Args{}))}) {
+    if (refused) return Error::invalid_problem("args of nothing were accepted");
+    if (refused.error().kind != ErrorKind::InvalidProblem && refused.error().kind != ErrorKind::Unsupported)
+      return refused;
+  }
+  return {};
+}
+
+/// Plans of every op, on the stream.
+Result<void> plan_all(const Stream& stream) {
+  if (auto done = plan_everything<WriteSlicePlan>(stream, window()); !done) return done;
+  return plan_everything<KvCacheAppendPlan>(stream, append());
+}
+
+Result<void> use_buffer(const Stream& stream) {
+  char host[16] = {};
+  auto buffer = Buffer::allocate(stream, 16);
+  if (!buffer) return buffer.error();
+  for (const Result<void>& done : {buffer->fill(stream, 1), buffer->copy_from_host(stream, host, 16),
+                                   buffer->copy_to_host(stream, host, 16), stream.synchronize()})
+    if (!done) return done;
+  auto start = Event::create(stream, true), end = Event::create(stream, true);
+  if (!start) return start.error();
+  if (!end) return end.error();
+  for (const Result<void>& done : {start->record(stream), end->record(stream), end->wait_on(stream), end->synchronize(),
+                                   drop_value(end->elapsed_ms_since(*start))})
+    if (!done) return done;
+  return {};
+}
+
+FAKE_CUDA_TEST(HostMemory, RunsOutOnTheCpu) {
+  if (!kCanCountCalls) return;
+  check_every_allocation("plans", [] { return plan_all(Stream::cpu()); });
+  check_every_allocation("buffers", [] { return use_buffer(Stream::cpu()); });
+  check_every_allocation("devices", [] {
+    return drop_value(Device::parse("a device whose name is long")).or_else([](const Error& error) {
+      return error.kind == ErrorKind::InvalidProblem ? Result<void>() : Result<void>(error);
+    });
+  });
+}
+
+/// From a process that has asked for nothing yet: driver, compiler and contexts are found on the way.
+FAKE_CUDA_TEST(HostMemory, RunsOutWhileCudaStarts) {
+  if (!kCanCountCalls) return;
+  check_every_allocation("the first stream", [] { return drop_value(Stream::cuda()); });
+  check_every_allocation("the first plan for a GPU",
+                         [] { return drop_value(WriteSlicePlan::compile(window(), {}, DeviceInfo::sm90a())); });
+}
+
+FAKE_CUDA_TEST(HostMemory, RunsOutOnAGpu) {
+  if (!kCanCountCalls) return;
+  const Stream stream = *Stream::cuda();
+  ASSERT_TRUE(WriteSlicePlan::select(stream, {Element::U8, {8, 64}, {1, 3}, {8, 64}}));  // the compiler is open
+  check_every_allocation("plans", [&] { return plan_all(stream); });
+  check_every_allocation("buffers", [&] { return use_buffer(stream); });
+  check_every_allocation("streams", [&] { return drop_value(Stream::adopt_cuda(stream.cuda_handle())); });
+}
+
+/// With a folder for kernels, which holds what a process left there that ran out of memory.
+FAKE_CUDA_TEST(HostMemory, RunsOutWithACacheOnDisk) {
+  if (!kCanCountCalls) return;
+  std::string folder = ::testing::TempDir() + "baracuda-host-memory-XXXXXX";
+  ASSERT_TRUE(mkdtemp(folder.data()));
+  setenv("BARACUDA_CACHE_DIR", folder.c_str(), 1);
+  setenv("BARACUDA_CACHE_MAX_BYTES", "1000000", 1);
+  const Stream stream = *Stream::cuda();
+  check_every_allocation("a plan", [&] { return drop_value(WriteSlicePlan::select(stream, window())); });
+  check_every_allocation("the folder", [&] { return drop_value(disk_cache_info()); });
+  EXPECT_TRUE(clear_disk_cache());
+  EXPECT_EQ(rmdir(folder.c_str()), -1) << "the lock's file stays";
+  EXPECT_EQ(unlink((folder + "/.baracuda-lock").c_str()), 0);
+  EXPECT_EQ(rmdir(folder.c_str()), 0);
+}
+
+}  // namespace
+}  // namespace baracuda
