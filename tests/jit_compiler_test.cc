@@ -64,8 +64,8 @@ TEST(Nvrtc, MissingIsUnsupportedAndSaysWhatToInstall) {
   const auto api = load_nvrtc({"libnvrtc_that_is_not_there.so", "libc.so.6"});
   ASSERT_FALSE(api);
   EXPECT_EQ(api.error().kind, ErrorKind::Unsupported);
-  for (const char* text :
-       {"libnvrtc_that_is_not_there.so", "libc.so.6", "pip download --no-deps nvidia-cuda-nvrtc", "BARACUDA_NVRTC_LIBRARY"})
+  for (const char* text : {"libnvrtc_that_is_not_there.so", "libc.so.6", "pip download --no-deps nvidia-cuda-nvrtc",
+                           "BARACUDA_NVRTC_LIBRARY"})
     EXPECT_TRUE(mentions(api.error(), text)) << api.error().message;
 }
 

@@ -50,7 +50,6 @@ Result<std::shared_ptr<const Kernel>> Kernel::load(const Stream& stream, std::sp
   BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_NUM_REGS, kernel->registers_));
   BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, kernel->static_shared_bytes_));
   BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, kernel->local_bytes_));
-  BARACUDA_RETURN_IF_ERROR(ask(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, kernel->max_threads_per_block_));
 
   kernel->max_dynamic_shared_bytes_ = device.info.max_shared_bytes_per_block - kernel->static_shared_bytes_;
   BARACUDA_RETURN_IF_ERROR(check(api,

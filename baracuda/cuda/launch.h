@@ -30,7 +30,6 @@ class Kernel {
   int max_dynamic_shared_bytes() const { return max_dynamic_shared_bytes_; }
   /// Bytes of local memory a thread: stack frame and spilled registers.
   int local_bytes() const { return local_bytes_; }
-  int max_threads_per_block() const { return max_threads_per_block_; }
 
  private:
   explicit Kernel(const DeviceContext& device) : device_(device) {}
@@ -42,7 +41,6 @@ class Kernel {
   int static_shared_bytes_ = 0;
   int max_dynamic_shared_bytes_ = 0;
   int local_bytes_ = 0;
-  int max_threads_per_block_ = 0;
 };
 
 struct Dim3 {

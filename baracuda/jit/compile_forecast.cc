@@ -38,8 +38,6 @@ namespace {
 // their headers 100 to 150 ms, a wgmma GEMM of 50 kB 250 to 500 ms.
 constexpr double kSecondsAtLeast = 0.04, kSecondsPerByte = 9e-6;
 
-std::string_view op_of(std::string_view kernel_name) { return kernel_name.substr(0, kernel_name.find('.')); }
-
 double seconds_by_size(const KernelSpec& spec) {
   std::size_t bytes = spec.text.size();
   if (const auto included = included_sources(spec.text, embedded_sources()))

@@ -19,7 +19,6 @@ namespace baracuda::jit {
 namespace {
 
 constexpr std::string_view kSuffix = ".cubin";
-constexpr std::string_view kTemporaryPrefix = ".baracuda-tmp-";
 constexpr std::string_view kLockFile = ".baracuda-lock";
 
 // Writing takes milliseconds. If a writer is suspended for longer, its rename fails, and the kernel is not kept.
@@ -33,9 +32,6 @@ bool is_entry_name(std::string_view name) {
   const std::string_view hash = dash == name.npos ? std::string_view() : name.substr(dash + 1);
   return hash.size() == 64 && hash.find_first_not_of("0123456789abcdef") == hash.npos;
 }
-
-/// "write_slice" of "write_slice.rows.16_byte".
-std::string_view op_of(std::string_view name) { return name.substr(0, name.find('.')); }
 
 std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
@@ -102,8 +98,7 @@ void DiskStore::store(const KernelSpec& spec, const CompiledKernel& kernel) {
   if (static_cast<std::int64_t>(bytes->size()) > options_.max_bytes || !make_dir()) return;
   const std::string file = file_stem(spec, kernel.key).append(kSuffix);
   make_room(file, static_cast<std::int64_t>(bytes->size()));
-  if (const auto written = write_and_rename(options_.dir, file, kTemporaryPrefix, *bytes); !written)
-    report(written.error());
+  if (const auto written = write_and_rename(options_.dir, file, *bytes); !written) report(written.error());
 }
 
 std::unique_ptr<KernelStore::Lock> DiskStore::lock(const KernelSpec& spec, const KernelKey& key) {

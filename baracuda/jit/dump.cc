@@ -7,7 +7,7 @@ namespace {
 
 void dump_file(const std::string& dir, const std::string& name, std::string_view bytes) {
   Result<void> written = make_folders(dir);
-  if (written) written = write_and_rename(dir, name, ".baracuda-tmp-", bytes);
+  if (written) written = write_and_rename(dir, name, bytes);
   if (!written) say("cannot write what BARACUDA_JIT_DUMP asks for: " + written.error().message);
 }
 

@@ -85,9 +85,8 @@ std::optional<std::string> read_all(const File& file) {
   return bytes;
 }
 
-Result<void> write_and_rename(const std::string& dir, const std::string& name, std::string_view temporary_prefix,
-                              std::string_view bytes) {
-  const std::string temporary = dir + "/" + std::string(temporary_prefix) + random_name();
+Result<void> write_and_rename(const std::string& dir, const std::string& name, std::string_view bytes) {
+  const std::string temporary = dir + "/" + std::string(kTemporaryPrefix) + random_name();
   const std::string path = dir + "/" + name;
   const auto remove_and_fail = [&]() -> Error {
     const int number = errno;

@@ -43,9 +43,11 @@ Result<void> make_folders(const std::string& path);
 /// A regular file's bytes. Empty for anything else, and for what cannot be read.
 std::optional<std::string> read_all(const File& file);
 
-/// Writes beside the place under a name with the given prefix, flushes, and renames: at `dir/name` there is at any time
-/// the old file, the new one, or none, and never a part. Errors: Io; then nothing of it is left.
-Result<void> write_and_rename(const std::string& dir, const std::string& name, std::string_view temporary_prefix,
-                              std::string_view bytes);
+/// How the names of files begin that are being written; one that is old was left by a writer that was killed.
+inline constexpr std::string_view kTemporaryPrefix = ".baracuda-tmp-";
+
+/// Writes beside the place under a temporary name, flushes, and renames: at `dir/name` there is at any time the old file,
+/// the new one, or none, and never a part. Errors: Io; then nothing of it is left.
+Result<void> write_and_rename(const std::string& dir, const std::string& name, std::string_view bytes);
 
 }  // namespace baracuda::jit

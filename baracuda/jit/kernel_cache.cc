@@ -1,6 +1,5 @@
 #include "baracuda/jit/kernel_cache.h"
 
-#include <chrono>
 
 #include "baracuda/core/env.h"
 #include "baracuda/core/propagate.h"
@@ -26,14 +25,6 @@ Result<KernelCache::KernelPtr> KernelCache::get(const KernelSpec& spec, const Ke
   }
   promise.set_value(std::move(kernel));
   return ours.get();
-}
-
-KernelCache::KernelPtr KernelCache::find(const KernelKey& key) const {
-  const std::lock_guard lock(mutex_);
-  const auto entry = entries_.find(key);
-  if (entry == entries_.end()) return nullptr;
-  if (entry->second.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return nullptr;
-  return entry->second.get().value_or(nullptr);
 }
 
 Result<KernelCache::KernelPtr> KernelCache::load_or_compile(const KernelSpec& spec, const KernelKey& key) noexcept try {

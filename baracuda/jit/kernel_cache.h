@@ -50,8 +50,6 @@ class KernelCache {
 
   /// From memory, else from the store, else compiled and given to the store. `key` must be the spec's.
   Result<KernelPtr> get(const KernelSpec& spec, const KernelKey& key);
-  /// What is in memory and sound; null otherwise. Neither waits nor compiles.
-  KernelPtr find(const KernelKey& key) const;
 
   /// The one that plans use: the process's NVRTC, and the folder that the environment names.
   static KernelCache& process();
@@ -62,7 +60,7 @@ class KernelCache {
   const Compile compile_;
   const std::unique_ptr<KernelStore> store_;
   CompileForecast forecast_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::map<KernelKey, std::shared_future<Result<KernelPtr>>> entries_;
 };
 

@@ -150,6 +150,8 @@ Result<std::string> kernel_manifest(const KernelSpec& spec, const KernelKey& key
   return manifest;
 }
 
+std::string_view op_of(std::string_view kernel_name) { return kernel_name.substr(0, kernel_name.find('.')); }
+
 std::string file_stem(const KernelSpec& spec, const KernelKey& key) {
   return fmt::format("{}.{}-{}", file_name_part(spec.name), spec.target.name(), key.hex());
 }

@@ -57,6 +57,9 @@ Result<KernelKey> kernel_key(const KernelSpec& spec, NvrtcVersion version,
 Result<std::string> kernel_manifest(const KernelSpec& spec, const KernelKey& key, NvrtcVersion version,
                                     std::span<const EmbeddedSource> sources = embedded_sources());
 
+/// "write_slice" of "write_slice.rows.16_byte", and of a file that is named after it.
+std::string_view op_of(std::string_view kernel_name);
+
 /// "write_slice.rows.sm90a-<hash>": names the kernel's files. Whatever the name holds, it is one file's name.
 std::string file_stem(const KernelSpec& spec, const KernelKey& key);
 

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/core.h>
+#include <glob.h>
 
 #include <cerrno>
 #include <new>
@@ -20,6 +21,17 @@ void open_builtins_beside(const NvrtcApi& api) {
   const std::string folder(path.substr(0, path.rfind('/') + 1));
   const std::string name = fmt::format("{}libnvrtc-builtins.so.{}.{}", folder, api.version.major, api.version.minor);
   dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
+}
+
+/// A toolkit's folders for each kind of machine, "x86_64-linux" and "sbsa-linux" among them. What is there for another
+/// kind than this one does not open.
+std::vector<std::string> toolkit_target_folders() {
+  std::vector<std::string> folders;
+  glob_t found = {};
+  if (glob("/usr/local/cuda/targets/*/lib/", 0, nullptr, &found) == 0)
+    folders.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  return folders;
 }
 
 Result<NvrtcApi> open(const std::string& library) {
@@ -54,11 +66,11 @@ Result<const NvrtcApi*> open_for_process() {
 std::vector<std::string> nvrtc_candidates(const Environment& environment) {
   if (!environment.nvrtc_library.empty()) return {environment.nvrtc_library};
   constexpr const char* kNames[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
-  constexpr const char* kFolders[] = {"", "/usr/local/cuda/lib64/", "/usr/local/cuda/lib/",
-                                      "/usr/local/cuda/targets/x86_64-linux/lib/"};
+  std::vector<std::string> folders = {"", "/usr/local/cuda/lib64/", "/usr/local/cuda/lib/"};
+  for (std::string& folder : toolkit_target_folders()) folders.push_back(std::move(folder));
   std::vector<std::string> candidates;
-  for (const char* folder : kFolders)
-    for (const char* name : kNames) candidates.push_back(std::string(folder) + name);
+  for (const std::string& folder : folders)
+    for (const char* name : kNames) candidates.push_back(folder + name);
   return candidates;
 }
 

@@ -115,6 +115,15 @@ KernelSku make_sku(Category category, std::string_view op, Element element, cons
 /// The choice with the cost of a plan that moves `bytes`, read plus written, and computes nothing.
 Explanation explain_copy(PlanChoice choice, std::int64_t bytes, const DeviceInfo& device);
 
+/// P::explain of a plan that moves `moved_bytes(descriptor)`, which is asked for descriptors that `choose` takes.
+template <class P>
+Result<Explanation> explain_copy(const typename P::Descriptor& descriptor, const PlanPreference& preference,
+                                 const DeviceInfo& device, std::int64_t (*moved_bytes)(const typename P::Descriptor&)) {
+  return P::choose(descriptor, preference, device).transform([&](PlanChoice&& choice) {
+    return explain_copy(std::move(choice), moved_bytes(descriptor), device);
+  });
+}
+
 /// An error of the driver or the compiler, with the plan's name before its message.
 Error in_plan(std::string_view plan, Error error);
 

@@ -243,6 +243,14 @@ void baracuda_kernel(const __grid_constant__ KvCacheAppendParams params) {{ kv_c
   };
 }
 
+Result<std::vector<jit::KernelSpec>> plan_kernels(const KvCacheAppendDescriptor& descriptor,
+                                                  const PlanPreference& preference, const DeviceInfo& device) {
+  BARACUDA_ASSIGN_OR_RETURN(const PlanChoice choice, KvCacheAppendPlan::choose(descriptor, preference, device));
+  std::vector<jit::KernelSpec> kernels;
+  if (choice.sku.arch != Arch::Cpu) kernels.push_back(kv_cache_append_kernel(make_config(descriptor), choice.target));
+  return kernels;
+}
+
 // ---- the plan -------------------------------------------------------------------------------------------------------
 
 struct KvCacheAppendPlan::State {
@@ -276,8 +284,7 @@ Result<PlanChoice> KvCacheAppendPlan::choose(const Descriptor& descriptor, const
 
 Result<Explanation> KvCacheAppendPlan::explain(const Descriptor& descriptor, const PlanPreference& preference,
                                                const DeviceInfo& device) noexcept try {
-  BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, device));
-  return explain_copy(std::move(choice), moved_bytes(descriptor), device);
+  return explain_copy<KvCacheAppendPlan>(descriptor, preference, device, moved_bytes);
 } catch (...) {
   return internal::thrown_error(kPlan);
 }
@@ -291,14 +298,8 @@ Result<Explanation> KvCacheAppendPlan::explain(const Stream& stream, const Descr
 
 Result<CompileReport> KvCacheAppendPlan::compile(const Descriptor& descriptor, const PlanPreference& preference,
                                                  const DeviceInfo& device) noexcept try {
-  BARACUDA_ASSIGN_OR_RETURN(const PlanChoice choice, choose(descriptor, preference, device));
-  CompileReport report;
-  if (choice.sku.arch == Arch::Cpu) return report;
-  BARACUDA_ASSIGN_OR_RETURN(
-      KernelReport kernel,
-      jit::compile_report(kv_cache_append_kernel(make_config(descriptor), choice.target)).transform_error(named));
-  report.kernels.push_back(std::move(kernel));
-  return report;
+  BARACUDA_ASSIGN_OR_RETURN(const auto kernels, plan_kernels(descriptor, preference, device));
+  return jit::compile_report(kernels).transform_error(named);
 } catch (...) {
   return internal::thrown_error(kPlan);
 }

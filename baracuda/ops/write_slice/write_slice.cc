@@ -281,9 +281,10 @@ WriteSliceConfig make_config(const WriteSliceDescriptor& descriptor, Variant var
           .device_starts = descriptor.device_starts};
 }
 
-/// The kernels that some strides of the descriptor's element run on.
+/// The kernels that some strides of the descriptor's element run on; none on the CPU.
 std::vector<Variant> kernel_variants(const WriteSliceDescriptor& descriptor, const Selection& selection) {
   std::vector<Variant> variants;
+  if (selection.arch.arch == Arch::Cpu) return variants;
   const bool packed = is_packed_4bit(descriptor.element);
   for (Variant variant : {Variant::Rows, packed ? Variant::Nibbles : Variant::Generic})
     if (selection.allowed[static_cast<int>(variant)]) variants.push_back(variant);
@@ -335,6 +336,15 @@ void baracuda_kernel(const __grid_constant__ WriteSliceParams params) {{ write_s
   };
 }
 
+Result<std::vector<jit::KernelSpec>> plan_kernels(const WriteSliceDescriptor& descriptor,
+                                                  const PlanPreference& preference, const DeviceInfo& device) {
+  BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
+  std::vector<jit::KernelSpec> kernels;
+  for (Variant variant : kernel_variants(descriptor, selection))
+    kernels.push_back(write_slice_kernel(make_config(descriptor, variant), selection.arch.target));
+  return kernels;
+}
+
 // ---- the plan -------------------------------------------------------------------------------------------------------
 
 struct WriteSlicePlan::State {
@@ -368,8 +378,7 @@ Result<PlanChoice> WriteSlicePlan::choose(const Descriptor& descriptor, const Pl
 
 Result<Explanation> WriteSlicePlan::explain(const Descriptor& descriptor, const PlanPreference& preference,
                                             const DeviceInfo& device) noexcept try {
-  BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, device));
-  return explain_copy(std::move(choice), moved_bytes(descriptor), device);
+  return explain_copy<WriteSlicePlan>(descriptor, preference, device, moved_bytes);
 } catch (...) {
   return internal::thrown_error(kPlan);
 }
@@ -383,14 +392,8 @@ Result<Explanation> WriteSlicePlan::explain(const Stream& stream, const Descript
 
 Result<CompileReport> WriteSlicePlan::compile(const Descriptor& descriptor, const PlanPreference& preference,
                                               const DeviceInfo& device) noexcept try {
-  BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
-  CompileReport report;
-  if (selection.arch.arch == Arch::Cpu) return report;
-  for (Variant variant : kernel_variants(descriptor, selection)) {
-    const jit::KernelSpec kernel = write_slice_kernel(make_config(descriptor, variant), selection.arch.target);
-    BARACUDA_ASSIGN_OR_RETURN(report.kernels.emplace_back(), jit::compile_report(kernel).transform_error(named));
-  }
-  return report;
+  BARACUDA_ASSIGN_OR_RETURN(const auto kernels, plan_kernels(descriptor, preference, device));
+  return jit::compile_report(kernels).transform_error(named);
 } catch (...) {
   return internal::thrown_error(kPlan);
 }
