@@ -10,7 +10,8 @@
 
 namespace baracuda::testing {
 
-/// An Op whose cases are of type Case, which has a `descriptor` of Plan, visit_fields and to_string. What is left to
+/// An Op whose cases are of type Case, which has a `descriptor` of Plan, visit_fields and to_string; plan_kernels takes
+/// the descriptor. What is left to
 /// the op: a summary, the lists of SKUs and kernels, its cases, and how one is checked.
 template <class Plan, class Case>
 class CaseOp : public Op {
@@ -22,6 +23,14 @@ class CaseOp : public Op {
     // How a case lies in memory is known at `run` alone, so what it says of that would be ignored here.
     return parse_case<typename Plan::Descriptor>(name(), case_text).and_then([&](const auto& descriptor) {
       return Plan::explain(descriptor, preference, device);
+    });
+  }
+
+  using Op::kernels;
+  Result<std::vector<jit::KernelSpec>> kernels(std::string_view case_text, const PlanPreference& preference,
+                                               const DeviceInfo& device) const final {
+    return parse_case<Case>(name(), case_text).and_then([&](const Case& value) {
+      return plan_kernels(value.descriptor, preference, device);
     });
   }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "baracuda/cuda/driver.h"
+#include "baracuda/jit/kernel_cache.h"
 #include "baracuda/jit/nvrtc.h"
 
 namespace baracuda::testing {
@@ -60,7 +61,10 @@ std::vector<DeviceInfo> cuda_devices() {
 
 Device default_device() {
   const std::vector<DeviceInfo> devices = cuda_devices();
-  return devices.empty() || !jit::nvrtc() ? Device::cpu() : devices.front().device;
+  if (devices.empty()) return Device::cpu();
+  const Result<void> kernels = jit::process_has_kernels();
+  const bool no_source = !kernels && kernels.error().kind == ErrorKind::Unsupported;
+  return no_source ? Device::cpu() : devices.front().device;
 }
 
 DeviceInfo typical_device(Arch arch) {

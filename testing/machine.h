@@ -21,7 +21,9 @@ std::vector<FoundLibrary> find_libraries();
 /// Every usable CUDA device.
 std::vector<DeviceInfo> cuda_devices();
 
-/// Where something runs unless a device is named: the first GPU if there are a driver and a compiler, else the CPU.
+/// Where something runs unless a device is named: the first GPU if there is a driver, and a compiler or a pack of
+/// kernels, else the CPU. A pack that cannot be loaded does not hide the GPU: what runs there says what is wrong with
+/// it.
 Device default_device();
 
 /// What `choose` is shown for an arch class where there is no such machine: DeviceInfo::sm80() and so on, and this CPU.

@@ -1,5 +1,7 @@
 #include "testing/op.h"
 
+#include <fmt/core.h>
+
 #include "baracuda/ops/kv_cache_append/kv_cache_append_case.h"
 #include "baracuda/ops/write_slice/write_slice_case.h"
 
@@ -8,6 +10,15 @@ namespace baracuda::testing {
 std::span<const Op* const> ops() {
   static const Op* const kOps[] = {&kv_cache_append_op(), &write_slice_op()};
   return kOps;
+}
+
+Result<const Op*> find_op(std::string_view name) {
+  std::string names;
+  for (const Op* op : ops()) {
+    if (op->name() == name) return op;
+    names.append(names.empty() ? "" : ", ").append(op->name());
+  }
+  return Error::invalid_problem(fmt::format("there is no op \"{}\", expected one of {}", name, names));
 }
 
 }  // namespace baracuda::testing

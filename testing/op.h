@@ -45,7 +45,11 @@ class Op {
   /// Every SKU that `choose` can pick on `device`, each once, in a stable order.
   virtual std::vector<KernelSku> skus(const DeviceInfo& device) const = 0;
   /// Every CUDA kernel that some plan on `device` may compile, each once.
-  virtual std::vector<jit::KernelSpec> kernels(const DeviceInfo& device) const = 0;
+  virtual std::vector<jit::KernelSpec> kernels(const PlanPreference& preference, const DeviceInfo& device) const = 0;
+  /// The CUDA kernels that `select` prepares for the case. What the case says of a run is read and does not matter: any
+  /// strides are served by these. Errors: as explain, but for such fields.
+  virtual Result<std::vector<jit::KernelSpec>> kernels(std::string_view case_text, const PlanPreference& preference,
+                                                       const DeviceInfo& device) const = 0;
   /// Explains the descriptor written as "name field=value …". Errors: InvalidProblem for a line that does not parse, or
   /// that has fields of a run.
   virtual Result<Explanation> explain(std::string_view case_text, const PlanPreference& preference,
@@ -60,5 +64,7 @@ class Op {
 
 /// All ops, in the order of their names.
 std::span<const Op* const> ops();
+/// Errors: InvalidProblem, with the names that there are.
+Result<const Op*> find_op(std::string_view name);
 
 }  // namespace baracuda::testing

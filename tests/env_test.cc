@@ -29,9 +29,11 @@ using Variables = std::map<std::string, std::string>;
   for (const char* name : {"HOME", "XDG_CACHE_HOME"}) unsetenv(name);
   for (const auto& [name, value] : set) setenv(name.c_str(), value.c_str(), 1);
   const Environment& environment = Environment::process();
-  std::fprintf(stderr, "[%s %lld %d %s %s %d]", environment.cache_dir.c_str(),
+  std::string packs;
+  for (const std::string& pack : environment.kernel_packs) packs += "<" + pack + ">";
+  std::fprintf(stderr, "[%s %lld %d %s %s %s %d]", environment.cache_dir.c_str(),
                static_cast<long long>(environment.cache_max_bytes), environment.jit_debug, environment.jit_dump.c_str(),
-               environment.nvrtc_library.c_str(), environment.verbose);
+               packs.c_str(), environment.nvrtc_library.c_str(), environment.verbose);
   std::exit(0);
 }
 
@@ -39,15 +41,17 @@ using Variables = std::map<std::string, std::string>;
 TEST(EnvironmentDeathTest, IsReadFromTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto success = ::testing::ExitedWithCode(0);
-  EXPECT_EXIT(print_environment({}), success, R"(\[ 1073741824 0   0\])");
+  EXPECT_EXIT(print_environment({}), success, R"(\[ 1073741824 0    0\])");
   const Variables all = {{"BARACUDA_CACHE_DIR", "/fast/kernels"},
                          {"BARACUDA_CACHE_MAX_BYTES", "5000000000"},
                          {"BARACUDA_JIT_DEBUG", "1"},
                          {"BARACUDA_JIT_DUMP", "/tmp/dump"},
+                         {"BARACUDA_KERNEL_PACK", ":/a b.pack::c.pack"},
                          {"BARACUDA_NVRTC_LIBRARY", "/opt/libnvrtc.so"},
                          {"BARACUDA_VERBOSE", "on"}};
   EXPECT_EQ(all.size(), environment_variables().size());
-  EXPECT_EXIT(print_environment(all), success, R"(\[/fast/kernels 5000000000 1 /tmp/dump /opt/libnvrtc.so 1\])");
+  EXPECT_EXIT(print_environment(all), success,
+              R"(\[/fast/kernels 5000000000 1 /tmp/dump </a b.pack><c.pack> /opt/libnvrtc.so 1\])");
 }
 
 TEST(EnvironmentDeathTest, TheCacheIsWhereXdgSaysUnlessItIsNamed) {

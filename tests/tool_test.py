@@ -32,11 +32,11 @@ class Tool(unittest.TestCase):
         return json.loads(self.succeed(*arguments, "--json", **environment))
 
     def refuse(self, status, *arguments, words=(), **environment):
-        """One line on stderr, nothing on stdout."""
+        """One line on stderr, and indented ones that belong to it; nothing on stdout."""
         result = tool(*arguments, **environment)
         self.assertEqual((status, ""), (result.returncode, result.stdout), result.stderr)
         self.assertTrue(result.stderr.startswith("baracuda: error: "), result.stderr)
-        self.assertEqual(1, result.stderr.count("\n"), result.stderr)
+        self.assertEqual(1, len(re.findall(r"^(?!  ).", result.stderr, re.MULTILINE)), result.stderr)
         for word in words:
             self.assertIn(word, result.stderr)
 
@@ -49,14 +49,15 @@ class CommandLine(Tool):
         self.assertRegex(self.succeed("--version"), r"^baracuda \d+\.\d+\.\d+\n$")
 
     def test_help_names_every_command(self):
-        for command in ("info", "plans", "explain", "verify", "keys", "compile", "cache"):
+        for command in ("info", "plans", "explain", "verify", "keys", "compile", "warm", "pack", "cache"):
             self.assertIn(command, self.succeed("--help"))
             self.assertIn("--json", self.succeed(command, "--help"))
 
     def test_bad_usage(self):
         for arguments in ((), ("nothing",), ("info", "--color"), ("explain",), ("cache",),
                           ("cache", "nothing"), ("cache", "clear", "--json"), ("plans", "--json", "--markdown"),
-                          ("keys",), ("verify", "--seed", "x"), ("verify", "--seed"),
+                          ("keys",), ("warm",), ("warm", "-", "--arch", "sm80", "--device", "cuda"), ("pack", "-"),
+                          ("pack", "-o", "x"), ("verify", "--seed", "x"), ("verify", "--seed"),
                           ("explain", "x", "--arch", "sm90a", "--device", "cpu"), ("verify", "--quick", "--case", "write_slice")):
             self.refuse(BAD_INPUT, *arguments)
 
@@ -80,7 +81,8 @@ class Info(Tool):
             self.assertEqual(library["found"], bool(library["path"] and library["version"]))
             self.assertNotEqual(library["found"], bool(library["problem"]))
         self.assertIn("BARACUDA_VERBOSE", [variable["name"] for variable in info["environment"]])
-        expected = "cuda:0" if info["gpus"] and info["libraries"][1]["found"] else "cpu"
+        has_kernels = info["libraries"][1]["found"] or info["kernel_packs"]
+        expected = "cuda:0" if info["gpus"] and has_kernels else "cpu"
         self.assertEqual(expected, info["default_device"])
 
     def test_text_says_the_same(self):
@@ -339,6 +341,22 @@ class Kernels(Tool):
             self.assertGreater(kernel["registers"], 0)
         self.assertTrue(self.succeed(*arguments).endswith(f"\n{len(kernels)} kernels compiled, 0 failed\n"))
 
+    def test_cases_and_ops_are_arguments(self):
+        case, arguments = " ".join(Explain.CASE), ("keys", "--nvrtc", "13.0", "--arch", "sm90a,sm80@sm90")
+        def kernels(*cases):
+            return [(kernel["kernel"], kernel["target"]) for archs in self.read_json(*arguments, *cases)["ops"].values()
+                    for listed in archs.values() for kernel in listed]
+        of_case = [(f"write_slice.{variant}.4_byte", target) for target in ("sm90a", "sm90") for variant in ("rows", "generic")]
+        self.assertEqual(of_case, kernels(case))
+        self.assertEqual(of_case, kernels(case + " dest_strides=1x4 seed=3", case))  # of a run, and once more
+        self.assertEqual(kernels("kv_cache_append") + of_case, kernels("kv_cache_append", case))
+        self.assertEqual(set(kernels()), {*kernels("write_slice"), *kernels("kv_cache_append")})
+        for words, cases in ((("element=f32", "quotes"), Explain.CASE), (OPS, ("no_such_op",)),
+                             (("f33",), ("write_slice element=f33",))):
+            for command in (arguments, ("compile", "--arch", "sm80")):
+                self.refuse(BAD_INPUT, *command, *cases, words=words)
+        self.refuse(BAD_INPUT, *arguments, "--arch", "sm80@sm86", words=("sm80@sm86", "own code"))
+
     def test_a_libnvrtc_outside_the_search_path_finds_its_builtins(self):
         library = self.read_json("info")["libraries"][1]
         if not library["found"]:
@@ -353,6 +371,161 @@ class Kernels(Tool):
             self.assertEqual(SUCCESS, result.returncode, result.stdout)
             # Not the ones of a toolkit that the loader happens to know.
             self.assertIn(f"calling init: {folder}/{builtins}", result.stderr)
+
+
+class AheadOfTime(Tool):
+    """warm and pack, over folders and lists that are made here."""
+
+    LIST = f"""
+# shapes of an engine
+{" ".join(Explain.CASE)}  # one of them
+
+  kv_cache_append element=bf16 layout=paged num_tokens=1 num_kv_heads=8 k_head_dim=128 v_head_dim=128\t
+"""
+    NO_NVRTC = {"BARACUDA_NVRTC_LIBRARY": "/nonexistent"}
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.list, self.pack = self.folder / "engine.list", self.folder / "engine.pack"
+        self.list.write_text(self.LIST)
+        self.environment = {"BARACUDA_CACHE_DIR": str(self.folder / "cache")}
+
+    def need_nvrtc(self):
+        if not self.read_json("info")["libraries"][1]["found"]:
+            self.skipTest("no NVRTC")
+
+    def run_to(self, status, *arguments, stdin=None, **environment):
+        """Its JSON. stderr may tell of long compiles."""
+        result = subprocess.run([support.TOOL, *arguments, "--json"], capture_output=True, text=True, timeout=250, input=stdin,
+                                env={**os.environ, **self.environment, **environment})
+        self.assertEqual(status, result.returncode, result.stderr)
+        self.assertEqual([], [line for line in result.stderr.splitlines() if " compiling " not in line])
+        return json.loads(result.stdout)
+
+    def warm(self, *arguments, status=SUCCESS, **environment):
+        report = self.run_to(status, "warm", *arguments, **environment)
+        return report["compiled"], report["present"], len(report["problems"])
+
+    def test_warm(self):
+        self.need_nvrtc()
+        self.assertEqual((3, 0, 0), self.warm(self.list, "--arch", "sm90a"))
+        self.assertEqual((0, 3, 0), self.warm(self.list, "--arch", "sm90a"))
+        self.assertEqual((3, 3, 0), self.warm("-", "--arch", "sm90a,sm80", stdin=self.LIST))
+        kept = self.read_json("cache", "info", **self.environment)["kernels"]
+        self.assertEqual({("write_slice.rows.4_byte", "sm80"), ("write_slice.rows.4_byte", "sm90a"),
+                          ("write_slice.generic.4_byte", "sm80"), ("write_slice.generic.4_byte", "sm90a"),
+                          ("kv_cache_append.paged.2_byte", "sm80"), ("kv_cache_append.paged.2_byte", "sm90a")},
+                         {(kernel["name"], kernel["target"]) for kernel in kept})
+        text = self.succeed("warm", self.list, "--arch", "sm80", **self.environment)
+        self.assertRegex(text, r"^0 kernels compiled, 3 were there, 0 failed, \d+\.\d s\n$")
+
+    def test_warm_fails_where_nothing_is_kept(self):
+        self.need_nvrtc()
+        arguments = (self.list, "--arch", "sm80")
+        (self.folder / "file").write_text("")
+        self.assertEqual((0, 0, 3), self.warm(*arguments, status=FAILURE, BARACUDA_CACHE_DIR=str(self.folder / "file")))
+        for setting in ({"BARACUDA_CACHE_MAX_BYTES": "0"}, {"BARACUDA_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": ""}):
+            self.refuse(FAILURE, "warm", *arguments, words=("folder",), **{**self.environment, **setting})
+        # Room for two of three.
+        self.assertEqual((3, 0, 0), self.warm(*arguments))
+        sizes = sorted(path.stat().st_size for path in (self.folder / "cache").glob("*.cubin"))
+        shutil.rmtree(self.folder / "cache")
+        compiled, present, failed = self.warm(*arguments, status=FAILURE, BARACUDA_CACHE_MAX_BYTES=str(sum(sizes) - 1))
+        self.assertTrue(compiled < 3 and present == 0 and compiled + failed == 3, (compiled, present, failed))
+
+    def test_warm_without_a_gpu_wants_an_arch(self):
+        if not self.has_gpu():
+            self.refuse(BAD_INPUT, "warm", self.list, words=("--arch",))
+            self.refuse(FAILURE, "warm", self.list, "--device", "cuda")
+        self.refuse(BAD_INPUT, "warm", self.list, "--device", "cpu", words=("cpu",))
+        self.refuse(BAD_INPUT, "warm", self.list, "--arch", "sm70", words=("sm70", "sm80"))
+
+    def test_a_bad_line_is_named_before_anything_is_compiled(self):
+        for bad, words in (("no_such_op", OPS), ("write_slice element=f33", ("f33", "bf16")),
+                           ("write_slice write_slice", ("field",)), ("kv_cache_append element=s4", ("s4",))):
+            self.list.write_text(f"\n{self.LIST}{bad}  # bad\nno_such_op\n")
+            line_number = 1 + len(self.LIST.splitlines()) + 1
+            for command in (("warm",), ("pack", "-o", self.pack)):
+                self.refuse(BAD_INPUT, *command, self.list, "--arch", "sm90a", words=(f"{self.list}:{line_number}: ", *words),
+                            **self.environment)
+        self.assertEqual([self.list], list(self.folder.iterdir()))
+
+    def test_lists_that_cannot_be(self):
+        self.list.write_text("# nothing\n\n")
+        for path, word in ((self.list, "no case"), (self.folder / "absent", "No such file"), (self.folder, "directory")):
+            for command in (("warm",), ("pack", "-o", self.pack)):
+                self.refuse(BAD_INPUT, *command, path, "--arch", "sm90a", words=(str(path), word))
+
+    def test_pack(self):
+        self.need_nvrtc()
+        info = self.run_to(SUCCESS, "pack", self.list, "-o", self.pack, "--arch", "sm90a,sm80@sm90")
+        self.assertEqual((str(self.pack), self.pack.stat().st_size, 6, ["sm90", "sm90a"]),
+                         (info["path"], info["bytes"], info["kernels"], info["targets"]))
+        # The same bytes when all is compiled again, in another order.
+        again = self.folder / "again.pack"
+        lines = "\n".join(reversed(self.LIST.splitlines()))
+        self.run_to(SUCCESS, "pack", "-", "-o", again, "--arch", "sm80@sm90,sm90a", stdin=lines, BARACUDA_CACHE_MAX_BYTES="0")
+        self.assertEqual(self.pack.read_bytes(), again.read_bytes())
+
+        packed = {"BARACUDA_KERNEL_PACK": str(self.pack), **self.NO_NVRTC}
+        loaded = self.read_json("info", **packed)
+        self.assertEqual(([info["path"]], ""), ([pack["path"] for pack in loaded["kernel_packs"]], loaded["kernel_packs_problem"]))
+        self.assertIn(f"{self.pack}: 6 kernels for sm90 sm90a", self.succeed("info", **packed))
+        shutil.rmtree(self.folder / "cache")
+        self.assertEqual((0, 3, 0), self.warm(self.list, "--arch", "sm90a", **packed))
+        self.assertEqual((0, 6, 0), self.warm(self.list, "--arch", "sm80@sm90,sm90a", **packed))
+        self.refuse(FAILURE, "warm", self.list, "--arch", "sm80", words=(str(self.pack), "write_slice.rows.4_byte", "baracuda pack",
+                                                                        "/nonexistent"), **{**self.environment, **packed})
+        self.assertFalse((self.folder / "cache").exists())
+
+    def test_all_classes_unless_one_is_named(self):
+        self.need_nvrtc()
+        info = self.run_to(SUCCESS, "pack", self.list, "-o", self.pack)
+        self.assertEqual((9, ["sm80", "sm89", "sm90a"]), (info["kernels"], info["targets"]))
+        self.assertRegex(self.succeed("pack", self.list, "-o", self.pack, **self.environment),
+                         f"^{self.pack}: 9 kernels for sm80 sm89 sm90a, .* by NVRTC .*\\n$")
+
+    def test_pack_to_where_it_cannot_be(self):
+        self.need_nvrtc()
+        self.warm(self.list, "--arch", "sm90a")  # so that nothing tells of a compile
+        for path, word in ((self.folder / "absent" / "x.pack", "No such file"), (self.folder, "regular file"),
+                           ("/dev/null", "regular file"), (self.list / "x", "Not a directory")):
+            self.refuse(FAILURE, "pack", self.list, "-o", path, "--arch", "sm90a", words=(str(path), word), **self.environment)
+        self.assertEqual({"engine.list", "cache"}, {path.name for path in self.folder.iterdir()})
+
+    def test_a_damaged_pack_is_not_passed_over(self):
+        self.pack.write_bytes(b"baracuda kernel pack 1\nnvrtc 13.0\nkernels 1\n")
+        packed = {"BARACUDA_KERNEL_PACK": str(self.pack), **self.environment}
+        info = self.read_json("info", **packed)
+        self.assertEqual([], info["kernel_packs"])
+        self.assertIn(str(self.pack), info["kernel_packs_problem"])
+        self.assertIn("not used: BARACUDA_KERNEL_PACK: ", self.succeed("info", **packed))
+        self.refuse(FAILURE, "warm", self.list, "--arch", "sm90a", words=(str(self.pack), "at byte 44"), **packed)
+        if self.has_gpu():
+            self.assertEqual("cuda:0", info["default_device"])
+            self.assertIn(str(self.pack), tool("verify", "--case", " ".join(Explain.CASE), **packed).stdout)
+
+    def test_without_nvrtc(self):
+        for arguments in (("compile", "--arch", "sm90a"), ("warm", self.list, "--arch", "sm90a"),
+                          ("pack", self.list, "-o", self.pack)):
+            self.refuse(FAILURE, *arguments, words=("libnvrtc", "/nonexistent"), **self.environment, **self.NO_NVRTC)
+        self.assertFalse(self.pack.exists())
+
+    def test_what_a_gpu_runs_from_a_pack(self):
+        """Every case of an op, with all of its kernels packed, its older classes included."""
+        gpus = self.read_json("info")["gpus"]
+        if not gpus or gpus[0]["arch"] != "sm90a":
+            self.skipTest("no GPU of compute capability 9.0")
+        self.need_nvrtc()
+        self.run_to(SUCCESS, "pack", "-", "-o", self.pack, "--arch", "sm90a,sm80@sm90", stdin="kv_cache_append\n")
+        packed = {"BARACUDA_KERNEL_PACK": str(self.pack), "BARACUDA_CACHE_MAX_BYTES": "0", **self.NO_NVRTC}
+        self.assertEqual("cuda:0", self.read_json("info", **packed)["default_device"])
+        self.assertEqual("cpu", self.read_json("info", **self.NO_NVRTC)["default_device"])
+        report = self.read_json("verify", "--quick", "kv_cache_append", **packed)
+        self.assertEqual(("cuda:0", 0), (report["device"], report["failed"]))
+        self.assertIn("is in no loaded pack", tool("verify", "--case", " ".join(Explain.CASE), **packed).stdout)
 
 
 if __name__ == "__main__":

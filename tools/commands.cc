@@ -18,15 +18,6 @@ int fail(const Error& error) {
   return fail(error.message, error.kind == ErrorKind::InvalidProblem ? kBadInput : kFailure);
 }
 
-Result<const testing::Op*> find_op(std::string_view name) {
-  std::vector<std::string> names;
-  for (const testing::Op* op : testing::ops()) {
-    if (op->name() == name) return op;
-    names.emplace_back(op->name());
-  }
-  return Error::invalid_problem(fmt::format("there is no op \"{}\", expected one of {}", name, join(names, ", ")));
-}
-
 Result<std::vector<const testing::Op*>> find_ops(const std::vector<std::string>& names) {
   std::vector<const testing::Op*> found;
   for (const std::string& name : names) {

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "baracuda/core/device.h"
 #include "baracuda/core/result.h"
+#include "baracuda/jit/jit.h"
+#include "testing/kernels.h"
 #include "testing/op.h"
 
 // The tool's commands. Each returns the exit status.
@@ -43,13 +46,28 @@ struct VerifyCommandOptions {
 int verify(const VerifyCommandOptions& options);
 
 struct KernelsOptions {
-  std::vector<std::string> ops;    // all where empty
-  std::vector<std::string> archs;  // all where empty
+  std::vector<std::string> cases;  // each a case, or an op's name for all its kernels; all ops where empty
+  std::vector<std::string> archs;  // as parse_compile_target takes them; all classes where empty
   std::string nvrtc_version;       // keys only
   bool json = false;
 };
 int keys(const KernelsOptions& options);
 int compile(const KernelsOptions& options);
+
+struct WarmOptions {
+  std::string list;                // a file of cases, "-" for stdin
+  std::vector<std::string> archs;  // those of the device where empty
+  std::string device;              // one of both, or none: the GPUs that are there
+  bool json = false;
+};
+int warm(const WarmOptions& options);
+
+struct PackOptions {
+  std::string list, pack;
+  std::vector<std::string> archs;  // all classes where empty
+  bool json = false;
+};
+int pack(const PackOptions& options);
 
 struct CacheOptions {
   bool json = false;
@@ -62,11 +80,18 @@ int fail(std::string_view message, int status = kFailure);
 /// The same for an error: bad input where the error says that the problem is invalid.
 int fail(const Error& error);
 
-Result<const testing::Op*> find_op(std::string_view name);
+using testing::find_op;
 /// Those named, or all.
 Result<std::vector<const testing::Op*>> find_ops(const std::vector<std::string>& names);
 /// A device that is there: the one named, or the default.
 Result<DeviceInfo> find_device(const std::string& name);
+
+/// "22 kernels for sm80 sm90a, 1.2 MiB, by NVRTC 13.0".
+std::string describe(const KernelPackInfo& pack);
+nlohmann::ordered_json to_json(const KernelPackInfo& pack);
+
+/// What --arch names. Errors: InvalidProblem.
+Result<std::vector<testing::CompileTarget>> find_compile_targets(const std::vector<std::string>& archs);
 
 /// Rows as columns of equal width, two blanks apart.
 void print_table(const std::vector<std::vector<std::string>>& rows);

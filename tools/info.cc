@@ -33,7 +33,7 @@ json gpu_to_json(const DeviceInfo& gpu) {
 }
 
 json info_to_json() {
-  json gpus = json::array(), libraries = json::array(), environment = json::array();
+  json gpus = json::array(), libraries = json::array(), packs = json::array(), environment = json::array();
   for (const DeviceInfo& gpu : testing::cuda_devices()) gpus.push_back(gpu_to_json(gpu));
   for (const testing::FoundLibrary& library : testing::find_libraries())
     libraries.push_back({{"name", library.name},
@@ -41,14 +41,23 @@ json info_to_json() {
                          {"version", library.version},
                          {"path", library.path},
                          {"problem", library.problem}});
+  const auto loaded = loaded_kernel_packs();
+  if (loaded)
+    for (const KernelPackInfo& pack : *loaded) packs.push_back(to_json(pack));
   for (const EnvironmentVariable& variable : environment_variables())
     environment.push_back({{"name", variable.name},
                            {"type", variable.type},
                            {"default", variable.default_value},
                            {"value", value_of(variable)},
                            {"description", variable.description}});
-  return {{"version", version()},   {"cpu", cpu_to_json()},       {"gpus", gpus},
-          {"libraries", libraries}, {"environment", environment}, {"default_device", testing::default_device().name()}};
+  return {{"version", version()},
+          {"cpu", cpu_to_json()},
+          {"gpus", gpus},
+          {"libraries", libraries},
+          {"kernel_packs", packs},
+          {"kernel_packs_problem", loaded ? "" : loaded.error().message},
+          {"environment", environment},
+          {"default_device", testing::default_device().name()}};
 }
 
 std::string gib(const json& bytes) { return fmt::format("{:.1f} GiB", bytes.get<double>() / (1 << 30)); }
@@ -68,6 +77,11 @@ void print_info(const json& data) {
   for (const json& library : data["libraries"])
     rows.push_back({text(library["name"]), library["found"] ? text(library["version"]) + ", " + text(library["path"])
                                                             : "not used: " + text(library["problem"])});
+  if (const auto packs = loaded_kernel_packs(); !packs) {
+    rows.push_back({"kernel pack", "not used: " + packs.error().message});
+  } else {
+    for (const KernelPackInfo& pack : *packs) rows.push_back({"kernel pack", pack.path + ": " + describe(pack)});
+  }
   rows.push_back({"default device", text(data["default_device"])});
   print_table(rows);
 
@@ -83,6 +97,19 @@ void print_info(const json& data) {
 }
 
 }  // namespace
+
+std::string describe(const KernelPackInfo& pack) {
+  return fmt::format("{} kernels for {}, {:.1f} MiB, by NVRTC {}", pack.num_kernels, join(pack.targets, " "),
+                     static_cast<double>(pack.bytes) / (1 << 20), pack.nvrtc_version);
+}
+
+json to_json(const KernelPackInfo& pack) {
+  return {{"path", pack.path},
+          {"bytes", pack.bytes},
+          {"nvrtc", pack.nvrtc_version},
+          {"kernels", pack.num_kernels},
+          {"targets", pack.targets}};
+}
 
 int info(const InfoOptions& options) {
   const json data = info_to_json();

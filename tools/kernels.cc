@@ -12,20 +12,23 @@ using json = nlohmann::ordered_json;
 using testing::OpKernel;
 
 Result<std::vector<OpKernel>> select_kernels(const KernelsOptions& options) {
-  Result<std::vector<const testing::Op*>> ops = find_ops(options.ops);
-  if (!ops) return ops.error();
-  std::vector<Arch> archs;
-  for (const std::string& name : options.archs) {
-    const std::optional<Arch> arch = parse_arch(name);
-    if (!arch || *arch == Arch::Cpu)
-      return Error::invalid_problem(fmt::format("--arch is \"{}\", expected one of sm80, sm89, sm90a", name));
-    archs.push_back(*arch);
-  }
-  if (archs.empty()) archs.assign(std::begin(kCudaArchs), std::end(kCudaArchs));
-  return testing::kernels_of(*ops, archs);
+  const auto targets = find_compile_targets(options.archs);
+  if (!targets) return targets.error();
+  return testing::kernels_of(options.cases.empty() ? testing::all_ops() : options.cases, *targets);
 }
 
 }  // namespace
+
+Result<std::vector<testing::CompileTarget>> find_compile_targets(const std::vector<std::string>& archs) {
+  if (archs.empty()) return testing::native_compile_targets();
+  std::vector<testing::CompileTarget> targets;
+  for (const std::string& name : archs) {
+    Result<testing::CompileTarget> target = testing::parse_compile_target(name);
+    if (!target) return Error::invalid_problem("--arch: " + target.error().message);
+    targets.push_back(*std::move(target));
+  }
+  return targets;
+}
 
 int keys(const KernelsOptions& options) {
   const Result<std::vector<OpKernel>> kernels = select_kernels(options);
@@ -35,9 +38,10 @@ int keys(const KernelsOptions& options) {
   for (const OpKernel& kernel : *kernels) {
     const Result<std::string> key = testing::key_of(kernel, options.nvrtc_version);
     if (!key) return fail(key.error());
-    const std::string op(kernel.op->name()), arch(name_of(kernel.device_arch));
-    ops[op][arch].push_back({{"kernel", kernel.spec.name}, {"target", kernel.spec.target.name()}, {"key", *key}});
-    rows.push_back({arch, kernel.spec.name, kernel.spec.target.name(), *key});
+    const std::string op(kernel.op->name());
+    ops[op][kernel.target].push_back(
+        {{"kernel", kernel.spec.name}, {"target", kernel.spec.target.name()}, {"key", *key}});
+    rows.push_back({kernel.target, kernel.spec.name, kernel.spec.target.name(), *key});
   }
   if (options.json) {
     fmt::print("{}\n", json{{"nvrtc", options.nvrtc_version}, {"ops", ops}}.dump(2));

@@ -54,23 +54,42 @@ int main(int argc, char** argv) {
       ->excludes(quick);
   verify_command->add_flag("--json", verify_options.json);
 
+  const std::string case_help =
+      "OP, for all its kernels, or a case, OP FIELD=VALUE … in one argument; all unless given";
+  const std::string arch_help =
+      "Of sm80, sm89, sm90a, or as in sm80@sm90 a class forced on a newer device; all unless given";
+
   KernelsOptions keys_options;
   CLI::App* keys_command = app.add_subcommand("keys", "The cache key of each CUDA kernel; needs no compiler");
-  keys_command->add_option("op", keys_options.ops, "These alone");
+  keys_command->add_option("case", keys_options.cases, case_help);
   keys_command->add_option("--nvrtc", keys_options.nvrtc_version, "The compiler's version, as in 13.0")->required();
-  keys_command->add_option("--arch", keys_options.archs, "Of sm80, sm89, sm90a; all unless given")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  keys_command->add_option("--arch", keys_options.archs, arch_help)->delimiter(',')->allow_extra_args(false);
   keys_command->add_flag("--json", keys_options.json);
 
   KernelsOptions compile_options;
   CLI::App* compile_command = app.add_subcommand(
       "compile", "Compiles each CUDA kernel; fails on an error, spilled registers or a C75xx warning");
-  compile_command->add_option("op", compile_options.ops, "These alone");
-  compile_command->add_option("--arch", compile_options.archs, "Of sm80, sm89, sm90a; all unless given")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  compile_command->add_option("case", compile_options.cases, case_help);
+  compile_command->add_option("--arch", compile_options.archs, arch_help)->delimiter(',')->allow_extra_args(false);
   compile_command->add_flag("--json", compile_options.json);
+
+  const std::string list_help = "A file of cases and ops, one a line, # before comments; - is stdin";
+  WarmOptions warm_options;
+  CLI::App* warm_command = app.add_subcommand("warm", "Compiles the kernels of a list into the folder that keeps them");
+  warm_command->add_option("list", warm_options.list, list_help)->required();
+  warm_command->add_option("--arch", warm_options.archs, "As of compile; those of the GPUs present unless given")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->excludes(warm_command->add_option("--device", warm_options.device, "For this GPU: cuda or cuda:N"));
+  warm_command->add_flag("--json", warm_options.json);
+
+  PackOptions pack_options;
+  CLI::App* pack_command =
+      app.add_subcommand("pack", "Writes the kernels of a list to one file, for machines without NVRTC");
+  pack_command->add_option("list", pack_options.list, list_help)->required();
+  pack_command->add_option("-o,--output", pack_options.pack, "The pack; BARACUDA_KERNEL_PACK loads it")->required();
+  pack_command->add_option("--arch", pack_options.archs, arch_help)->delimiter(',')->allow_extra_args(false);
+  pack_command->add_flag("--json", pack_options.json);
 
   CacheOptions cache_options;
   CLI::App* cache_command = app.add_subcommand("cache", "The folder that keeps compiled kernels: info [--json], clear");
@@ -87,6 +106,8 @@ int main(int argc, char** argv) {
     if (*explain_command) return explain(explain_options);
     if (*verify_command) return verify(verify_options);
     if (*keys_command) return keys(keys_options);
+    if (*warm_command) return warm(warm_options);
+    if (*pack_command) return pack(pack_options);
     if (*cache_info_command) return cache_info(cache_options);
     if (*cache_clear_command) return cache_clear();
     return compile(compile_options);

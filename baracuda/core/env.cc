@@ -1,5 +1,6 @@
 #include "baracuda/core/env.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -14,6 +15,8 @@ constexpr EnvironmentVariable kVariables[] = {
     {"BARACUDA_JIT_DEBUG", "bool", "0", "Compile kernels with line information and device asserts."},
     {"BARACUDA_JIT_DUMP", "path", "",
      "A folder for the text, the compiler's log and the code of each kernel that is used."},
+    {"BARACUDA_KERNEL_PACK", "path", "",
+     "Packs of compiled kernels, with : between them. They are asked before the folder and the compiler."},
     {"BARACUDA_NVRTC_LIBRARY", "path", "", "The libnvrtc to load, in place of the ones that the loader finds."},
     {"BARACUDA_VERBOSE", "bool", "0",
      "Write a line to stderr for each kernel that is compiled, and where kernels cannot be kept on disk."},
@@ -45,6 +48,17 @@ std::int64_t read_int(const EnvironmentVariable& variable) {
   return 0;
 }
 
+/// Those between the colons.
+std::vector<std::string> read_paths(const EnvironmentVariable& variable) {
+  std::vector<std::string> paths;
+  for (std::string_view rest = value_of(variable); !rest.empty();) {
+    const std::string_view path = rest.substr(0, rest.find(':'));
+    if (!path.empty()) paths.emplace_back(path);
+    rest.remove_prefix(std::min(path.size() + 1, rest.size()));
+  }
+  return paths;
+}
+
 std::string read_cache_dir() {
   if (const std::string_view dir = value_of(row("BARACUDA_CACHE_DIR")); !dir.empty()) return std::string(dir);
   // The XDG base directory specification: a relative path is to be ignored.
@@ -62,6 +76,7 @@ const Environment& Environment::process() {
       .cache_max_bytes = read_int(row("BARACUDA_CACHE_MAX_BYTES")),
       .jit_debug = read_bool(row("BARACUDA_JIT_DEBUG")),
       .jit_dump = std::string(value_of(row("BARACUDA_JIT_DUMP"))),
+      .kernel_packs = read_paths(row("BARACUDA_KERNEL_PACK")),
       .nvrtc_library = std::string(value_of(row("BARACUDA_NVRTC_LIBRARY"))),
       .verbose = read_bool(row("BARACUDA_VERBOSE")),
   };

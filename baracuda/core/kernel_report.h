@@ -15,7 +15,7 @@ struct KernelReport {
   std::int64_t stack_bytes = 0;
   std::int64_t spill_bytes = 0;       ///< stores plus loads, a thread
   std::vector<std::string> warnings;  ///< the compiler's C75xx lines
-  double seconds = 0;                 ///< that the compiler took
+  double seconds = 0;                 ///< that the compiler took; 0 for a kernel of a pack
 };
 
 /// Every kernel of a plan. Empty on the CPU.

@@ -74,11 +74,16 @@ Result<void> make_folders(const std::string& path) {
 
 std::optional<std::string> read_all(const File& file) {
   struct stat status;
-  if (!file.is_open() || fstat(file.fd(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (!file.is_open() || fstat(file.fd(), &status) != 0) return std::nullopt;
+  if (!S_ISREG(status.st_mode)) {
+    errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    return std::nullopt;
+  }
   std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t got = read(file.fd(), bytes.data() + done, bytes.size() - done);
     if (got < 0 && errno == EINTR) continue;
+    if (got == 0) errno = EIO;  // it has become shorter
     if (got <= 0) return std::nullopt;
     done += static_cast<std::size_t>(got);
   }
@@ -95,7 +100,7 @@ Result<void> write_and_rename(const std::string& dir, const std::string& name, s
     return io_error(path);
   };
   const File file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-  if (!file.is_open()) return io_error(temporary);
+  if (!file.is_open()) return io_error(path);
   // Without the flush a machine that loses power may keep the name and lose the bytes.
   if (!write_all(file.fd(), bytes) || fsync(file.fd()) != 0) return remove_and_fail();
   if (rename(temporary.c_str(), path.c_str()) != 0) return remove_and_fail();

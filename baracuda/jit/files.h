@@ -40,14 +40,14 @@ Error io_error(std::string_view path);
 /// The folder and those above it. Errors: Io.
 Result<void> make_folders(const std::string& path);
 
-/// A regular file's bytes. Empty for anything else, and for what cannot be read.
+/// A regular file's bytes. Empty for anything else, and for what cannot be read; errno says why.
 std::optional<std::string> read_all(const File& file);
 
 /// How the names of files begin that are being written; one that is old was left by a writer that was killed.
 inline constexpr std::string_view kTemporaryPrefix = ".baracuda-tmp-";
 
-/// Writes beside the place under a temporary name, flushes, and renames: at `dir/name` there is at any time the old file,
-/// the new one, or none, and never a part. Errors: Io; then nothing of it is left.
+/// Writes beside the place under a temporary name, flushes, and renames: at `dir/name` there is at any time the old
+/// file, the new one, or none, and never a part. Errors: Io; then nothing of it is left.
 Result<void> write_and_rename(const std::string& dir, const std::string& name, std::string_view bytes);
 
 }  // namespace baracuda::jit

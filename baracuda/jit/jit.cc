@@ -10,6 +10,7 @@
 #include "baracuda/core/propagate.h"
 #include "baracuda/jit/disk_store.h"
 #include "baracuda/jit/files.h"
+#include "baracuda/jit/kernel_pack.h"
 
 namespace baracuda {
 namespace {
@@ -70,6 +71,15 @@ Result<DiskCacheCleared> clear_disk_cache() noexcept try {
   return cleared;
 } catch (...) {
   return internal::thrown_error("clear_disk_cache");
+}
+
+Result<KernelPackInfo> load_kernel_pack(const std::string& path) {
+  BARACUDA_ASSIGN_OR_RETURN(jit::KernelPacks * packs, jit::KernelPacks::process());
+  return packs->load(path);
+}
+
+Result<std::vector<KernelPackInfo>> loaded_kernel_packs() {
+  return jit::KernelPacks::process().transform([](const jit::KernelPacks* packs) { return packs->infos(); });
 }
 
 }  // namespace baracuda

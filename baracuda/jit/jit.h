@@ -56,4 +56,26 @@ struct DiskCacheCleared {
 /// folder meanwhile. What this process has in memory stays. Errors: Io.
 Result<DiskCacheCleared> clear_disk_cache() noexcept;
 
+/// A loaded pack of compiled kernels.
+struct KernelPackInfo {
+  std::string path;
+  std::int64_t bytes = 0;
+  std::string nvrtc_version;  ///< of the compiler that made its kernels: "13.0"
+  std::int64_t num_kernels = 0;
+  std::vector<std::string> targets;  ///< what they are compiled for, sorted: "sm80", "sm90a"
+};
+
+/// Loads a pack that `baracuda pack` wrote, all of it or nothing, for the life of the process. From then on, on every
+/// device, a kernel that plans need and do not have yet is looked for in the loaded packs, in the order in which they
+/// were loaded, then in the folder above, and then compiled; what the packs hold needs no NVRTC. A kernel is used if it
+/// was made from this library's sources, whatever compiler made it. The packs that BARACUDA_KERNEL_PACK names are loaded
+/// before any other.
+///
+/// Errors: Io (a file that cannot be read), MalformedFile (no pack, one of another version of the form, cut short or
+/// damaged); for a pack of BARACUDA_KERNEL_PACK as well, and then from everything that needs a CUDA kernel.
+Result<KernelPackInfo> load_kernel_pack(const std::string& path);
+
+/// Those that are loaded, in the order in which they are asked. Errors: as load_kernel_pack, of BARACUDA_KERNEL_PACK.
+Result<std::vector<KernelPackInfo>> loaded_kernel_packs();
+
 }  // namespace baracuda

@@ -1,6 +1,5 @@
 #include "baracuda/jit/kernel_cache.h"
 
-
 #include "baracuda/core/env.h"
 #include "baracuda/core/propagate.h"
 #include "baracuda/jit/disk_store.h"
@@ -64,11 +63,30 @@ KernelCache& KernelCache::process() {
   return cache;
 }
 
+Result<KernelCache::KernelPtr> find_or_compile(const KernelSpec& spec, const KernelPacks& packs,
+                                               const Result<NvrtcVersion>& compiler, KernelCache& cache) {
+  BARACUDA_ASSIGN_OR_RETURN(KernelCache::KernelPtr packed, packs.find(spec));
+  if (packed) return packed;
+  if (!compiler) return packs.missing(spec, compiler.error());
+  BARACUDA_ASSIGN_OR_RETURN(const KernelKey key, kernel_key(spec, *compiler));
+  return cache.get(spec, key);
+}
+
+Result<NvrtcVersion> process_compiler() {
+  return nvrtc().transform([](const NvrtcApi* api) { return api->version; });
+}
+
 Result<KernelCache::KernelPtr> process_kernel(KernelSpec spec) {
-  spec.debug = Environment::process().jit_debug;
-  BARACUDA_ASSIGN_OR_RETURN(const NvrtcApi* compiler, nvrtc());
-  BARACUDA_ASSIGN_OR_RETURN(const KernelKey key, kernel_key(spec, compiler->version));
-  return KernelCache::process().get(spec, key);
+  const Environment& environment = Environment::process();
+  spec.debug = environment.jit_debug;
+  BARACUDA_ASSIGN_OR_RETURN(const KernelPacks* packs, KernelPacks::process());
+  return find_or_compile(spec, *packs, process_compiler(), KernelCache::process());
+}
+
+Result<void> process_has_kernels() {
+  BARACUDA_ASSIGN_OR_RETURN(const KernelPacks* packs, KernelPacks::process());
+  if (!packs->infos().empty()) return {};
+  return nvrtc().transform([](const NvrtcApi*) {});
 }
 
 }  // namespace baracuda::jit

@@ -10,6 +10,7 @@
 #include "baracuda/core/result.h"
 #include "baracuda/jit/compile_forecast.h"
 #include "baracuda/jit/compiler.h"
+#include "baracuda/jit/kernel_pack.h"
 #include "baracuda/jit/kernel_spec.h"
 
 namespace baracuda::jit {
@@ -51,6 +52,9 @@ class KernelCache {
   /// From memory, else from the store, else compiled and given to the store. `key` must be the spec's.
   Result<KernelPtr> get(const KernelSpec& spec, const KernelKey& key);
 
+  /// Whether the store keeps it, for other processes too.
+  bool has_stored(const KernelSpec& spec, const KernelKey& key) { return store_ && store_->load(spec, key); }
+
   /// The one that plans use: the process's NVRTC, and the folder that the environment names.
   static KernelCache& process();
 
@@ -64,8 +68,20 @@ class KernelCache {
   std::map<KernelKey, std::shared_future<Result<KernelPtr>>> entries_;
 };
 
-/// The kernel from the process's cache, compiled as the process's environment wants it.
-/// Errors: as compile.
+/// The kernel from a pack, else from the cache. `compiler` is the version that the cache compiles with, or why there is
+/// no compiler. Errors: as KernelCache::get; Unsupported (in no pack, and no compiler).
+Result<KernelCache::KernelPtr> find_or_compile(const KernelSpec& spec, const KernelPacks& packs,
+                                               const Result<NvrtcVersion>& compiler, KernelCache& cache);
+
+/// The version of the process's NVRTC. Errors: as nvrtc.
+Result<NvrtcVersion> process_compiler();
+
+/// From the process's packs, else from its cache, compiled as the process's environment wants it.
+/// Errors: as find_or_compile and KernelPacks::process.
 Result<KernelCache::KernelPtr> process_kernel(KernelSpec spec);
+
+/// Whether there is something to take kernels from: NVRTC, or a pack. Errors: Unsupported where there is neither; as
+/// KernelPacks::process.
+Result<void> process_has_kernels();
 
 }  // namespace baracuda::jit

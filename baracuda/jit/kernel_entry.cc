@@ -2,10 +2,10 @@
 
 #include <fmt/core.h>
 
-#include <charconv>
 #include <cstring>
 
 #include "baracuda/core/propagate.h"
+#include "baracuda/jit/field_reader.h"
 #include "baracuda/jit/sha256.h"
 
 namespace baracuda::jit {
@@ -16,42 +16,6 @@ constexpr std::string_view kFirstLine = "baracuda kernel 1\n";
 std::string block(std::string_view kind, std::string_view bytes) {
   return fmt::format("{} {}\n", kind, bytes.size()).append(bytes).append("\n");
 }
-
-/// Takes an entry apart from its front. After the first thing that is not as expected every read gives nothing.
-class Reader {
- public:
-  explicit Reader(std::string_view rest) : rest_(rest) {}
-
-  void expect(std::string_view text) {
-    if (!rest_.starts_with(text)) sound_ = false;
-    if (sound_) rest_.remove_prefix(text.size());
-  }
-  template <class T>
-  void number(std::string_view kind, T& value) {
-    expect(kind);
-    expect(" ");
-    const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
-    if (error != std::errc()) sound_ = false;
-    if (sound_) rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
-    expect("\n");
-  }
-  std::string_view block(std::string_view kind) {
-    std::size_t bytes = 0;
-    number(kind, bytes);
-    if (bytes > rest_.size()) sound_ = false;
-    if (!sound_) return {};
-    const std::string_view block = rest_.substr(0, bytes);
-    rest_.remove_prefix(bytes);
-    expect("\n");
-    return block;
-  }
-  std::string_view rest() const { return rest_; }
-  bool ended_well() const { return sound_ && rest_.empty(); }
-
- private:
-  std::string_view rest_;
-  bool sound_ = true;
-};
 
 }  // namespace
 
@@ -84,7 +48,7 @@ Result<std::string> encode_entry(std::string_view manifest, const CompiledKernel
 
 std::optional<KernelEntry> decode_entry(std::string_view bytes) {
   constexpr std::size_t kHexDigits = 2 * std::tuple_size_v<Sha256>;
-  Reader reader(bytes);
+  FieldReader reader(bytes);
   reader.expect(kFirstLine);
   reader.expect("checksum ");
   const std::string_view checksum = reader.rest().substr(0, kHexDigits);

@@ -16,7 +16,8 @@ namespace {
 using KernelPtr = std::shared_ptr<const cuda::Kernel>;
 
 /// In one process the embedded headers, the options and NVRTC are fixed, so text and target say as much as the key, and
-/// a kernel that is loaded already is found without hashing its headers.
+/// a kernel that is loaded already is found without hashing its headers. That it may be of another compiler, from a
+/// pack, makes no difference: it is of the same sources.
 class LoadedKernels {
  public:
   KernelPtr find(const KernelSpec& spec, int ordinal) const {

@@ -436,9 +436,10 @@ class KvCacheAppendOp final : public CaseOp<KvCacheAppendPlan, KvCacheAppendCase
     return skus;
   }
 
-  std::vector<jit::KernelSpec> kernels(const DeviceInfo& device) const override {
+  using CaseOp::kernels;
+  std::vector<jit::KernelSpec> kernels(const PlanPreference& preference, const DeviceInfo& device) const override {
     std::vector<jit::KernelSpec> kernels;
-    const auto arch = choose_arch(name(), {}, device);
+    const auto arch = choose_arch(name(), preference, device);
     if (!arch || arch->arch == Arch::Cpu) return kernels;
     for (bool paged : {false, true})
       for (bool wide_index : {false, true})

@@ -834,12 +834,12 @@ TEST_P(KvCacheAppendTest, ThePlanIsWhatWasChosen) {
 TEST(KvCacheAppendChoice, TheListsOfTheOpAreComplete) {
   const Op& op = kv_cache_append_op();
   EXPECT_EQ(op.skus(DeviceInfo::cpu()).size(), 2u * 17);
-  EXPECT_TRUE(op.kernels(DeviceInfo::cpu()).empty());
+  EXPECT_TRUE(op.kernels({}, DeviceInfo::cpu()).empty());
   for (const DeviceInfo& device : {DeviceInfo::sm80(), DeviceInfo::sm89(), DeviceInfo::sm90a()}) {
     const std::vector<KernelSku> skus = op.skus(device);
     EXPECT_EQ(skus.size(), 2u * 17);
     for (const KernelSku& sku : skus) EXPECT_EQ(std::ranges::count(skus, sku), 1) << sku.to_string();
-    EXPECT_EQ(op.kernels(device).size(), 2u * 5 * 2);
+    EXPECT_EQ(op.kernels({}, device).size(), 2u * 5 * 2);
   }
 }
 

@@ -198,9 +198,10 @@ class WriteSliceOp final : public CaseOp<WriteSlicePlan, WriteSliceCase> {
     return skus;
   }
 
-  std::vector<jit::KernelSpec> kernels(const DeviceInfo& device) const override {
+  using CaseOp::kernels;
+  std::vector<jit::KernelSpec> kernels(const PlanPreference& preference, const DeviceInfo& device) const override {
     std::vector<jit::KernelSpec> kernels;
-    const auto arch = choose_arch(name(), {}, device);
+    const auto arch = choose_arch(name(), preference, device);
     if (!arch || arch->arch == Arch::Cpu) return kernels;
     for (bool device_starts : {false, true})
       for (bool wide_index : {false, true}) {

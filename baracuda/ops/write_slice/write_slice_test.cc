@@ -634,7 +634,7 @@ TEST_P(WriteSliceTest, RunDoesOnlyWhatItMust) {
 TEST(WriteSliceKernels, TheOpListsWhatPlansCompile) {
   const DeviceInfo h200 = DeviceInfo::sm90a();
   std::set<std::string> listed, asked;
-  for (const jit::KernelSpec& kernel : write_slice_op().kernels(h200)) listed.insert(kernel.name);
+  for (const jit::KernelSpec& kernel : write_slice_op().kernels({}, h200)) listed.insert(kernel.name);
   const auto ask = [&](const WriteSliceDescriptor& descriptor) {
     const auto report = WriteSlicePlan::compile(descriptor, {}, h200);
     ASSERT_TRUE(report) << report.error().message;
