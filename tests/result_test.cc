@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 
@@ -190,6 +193,21 @@ TEST(Error, EachKindHasItsFieldsNameAndNumber) {
     EXPECT_EQ(row.error.code, row.code);
     EXPECT_EQ(row.error.to_string(), std::string(row.name) + ": x");
   }
+}
+
+template <class Thrown>
+Error error_of(const Thrown& thrown) {
+  try {
+    throw thrown;
+  } catch (...) {
+    return internal::thrown_error("Plan");
+  }
+}
+
+TEST(ThrownError, SaysWhereAndWhat) {
+  for (const Error& error : {error_of(std::bad_alloc()), error_of(std::bad_array_new_length())})
+    EXPECT_EQ(error, Error::backend(ENOMEM, "Plan: the host is out of memory; free some and call again"));
+  EXPECT_EQ(error_of(std::length_error("too long")), Error::backend(0, "Plan: too long"));
 }
 
 }  // namespace

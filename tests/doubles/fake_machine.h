@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ std::vector<std::string> environment_of_fakes();
       #suite #name, [](const auto&) { return ::baracuda::testing::run_with_fakes(suite##name); }); \
   TEST(suite, name) {                                                                              \
     using namespace ::baracuda::testing;                                                           \
-    EXPECT_EQ(Child(#suite #name, {}, environment_of_fakes()).wait(), 0);                          \
+    EXPECT_EQ(Child(#suite #name, {}, environment_of_fakes()).wait(std::chrono::seconds(600)), 0); \
   }                                                                                                \
   void suite##name([[maybe_unused]] const ::baracuda::testing::Fakes& fakes)
 
