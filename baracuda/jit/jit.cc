@@ -73,13 +73,17 @@ Result<DiskCacheCleared> clear_disk_cache() noexcept try {
   return internal::thrown_error("clear_disk_cache");
 }
 
-Result<KernelPackInfo> load_kernel_pack(const std::string& path) {
+Result<KernelPackInfo> load_kernel_pack(const std::string& path) noexcept try {
   BARACUDA_ASSIGN_OR_RETURN(jit::KernelPacks * packs, jit::KernelPacks::process());
   return packs->load(path);
+} catch (...) {
+  return internal::thrown_error("load_kernel_pack");
 }
 
-Result<std::vector<KernelPackInfo>> loaded_kernel_packs() {
+Result<std::vector<KernelPackInfo>> loaded_kernel_packs() noexcept try {
   return jit::KernelPacks::process().transform([](const jit::KernelPacks* packs) { return packs->infos(); });
+} catch (...) {
+  return internal::thrown_error("loaded_kernel_packs");
 }
 
 }  // namespace baracuda

@@ -73,9 +73,9 @@ struct KernelPackInfo {
 ///
 /// Errors: Io (a file that cannot be read), MalformedFile (no pack, one of another version of the form, cut short or
 /// damaged); for a pack of BARACUDA_KERNEL_PACK as well, and then from everything that needs a CUDA kernel.
-Result<KernelPackInfo> load_kernel_pack(const std::string& path);
+Result<KernelPackInfo> load_kernel_pack(const std::string& path) noexcept;
 
 /// Those that are loaded, in the order in which they are asked. Errors: as load_kernel_pack, of BARACUDA_KERNEL_PACK.
-Result<std::vector<KernelPackInfo>> loaded_kernel_packs();
+Result<std::vector<KernelPackInfo>> loaded_kernel_packs() noexcept;
 
 }  // namespace baracuda
