@@ -1,5 +1,5 @@
-# cmake -D OUTPUT=FILE.cc -D "SOURCES=a;b;c" -P cmake/embed_sources.cmake, from the include root.
-# Writes the definition of embedded_sources(), baracuda/jit/embedded_sources.h. The names are the paths given.
+# cmake -D OUTPUT=FILE.cc -D FUNCTION=embedded_sources -D "SOURCES=a;b;c" -P cmake/embed_sources.cmake, from the include
+# root. Writes the definition of jit::FUNCTION(), baracuda/jit/embedded_sources.h. The names are the paths given.
 
 list(SORT SOURCES)
 set(rows "")
@@ -12,7 +12,7 @@ file(WRITE ${OUTPUT} "#include \"baracuda/jit/embedded_sources.h\"
 
 namespace baracuda::jit {
 
-std::span<const EmbeddedSource> embedded_sources() {
+std::span<const EmbeddedSource> ${FUNCTION}() {
   static constexpr EmbeddedSource kSources[] = {
 ${rows}  };
   return kSources;

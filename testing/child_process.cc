@@ -29,7 +29,7 @@ std::vector<char*> null_terminated(std::vector<std::string>& words) {
 RegisterChild::RegisterChild(std::string name, ChildMain main) { children().emplace(std::move(name), main); }
 
 Child::Child(const std::string& name, const ChildArguments& arguments, const std::vector<std::string>& environment) {
-  std::vector<std::string> words = {"unit_tests", std::string(kChildFlag), name};
+  std::vector<std::string> words = {"baracuda", std::string(kChildFlag), name};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables = environment;  // the first of a name counts
   for (char** each = environ; *each; ++each) variables.emplace_back(*each);
@@ -60,7 +60,7 @@ int run_child(std::vector<std::string> name_and_arguments) {
   const std::string name = name_and_arguments.empty() ? "" : name_and_arguments.front();
   const auto child = children().find(name);
   if (child == children().end()) {
-    std::fprintf(stderr, "unit_tests: error: no child is called '%s'\n", name.c_str());
+    std::fprintf(stderr, "error: no child is called '%s'\n", name.c_str());
     return 2;
   }
   return child->second({name_and_arguments.begin() + 1, name_and_arguments.end()});

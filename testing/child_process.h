@@ -10,8 +10,8 @@
 
 namespace baracuda::testing {
 
-/// What a test runs in a process of its own, which is this binary again: neither a forked copy, which has no threads and
-/// may hold locks for ever, nor a second binary. At namespace scope:
+/// What a test or a measurement runs in a process of its own, which is this binary again: neither a forked copy, which
+/// has no threads and may hold locks for ever, nor a second binary. At namespace scope:
 ///
 ///   int hold_lock(const ChildArguments& arguments) { … }
 ///   const RegisterChild kHoldLock("hold_lock", hold_lock);
@@ -38,7 +38,7 @@ class Child {
   pid_t pid_ = 0;
 };
 
-/// For the main of the test binary: --child NAME ARGUMENTS…
+/// For the main of the binary: --child NAME ARGUMENTS…
 inline constexpr std::string_view kChildFlag = "--child";
 int run_child(std::vector<std::string> name_and_arguments);
 

@@ -40,6 +40,8 @@ class GuardedBuffer {
   Result<void> download();
   /// Whether the device still holds the image, guards included: for inputs, and for outputs after an error.
   Result<void> expect_unchanged() const;
+  /// Gives the image's memory back, where the data is only run on: nothing above may be called after it.
+  void drop_image() { image_ = {}; }
 
   /// The first byte of the data on the device.
   void* data() const { return static_cast<std::byte*>(buffer_.data()) + begin_; }

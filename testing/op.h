@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "baracuda/core/device.h"
 #include "baracuda/core/preference.h"
 #include "baracuda/core/result.h"
+#include "baracuda/core/stream.h"
 #include "baracuda/jit/kernel_spec.h"
 #include "baracuda/plan/plan.h"
 
@@ -29,6 +31,31 @@ struct VerifyFailure {
 struct VerifyReport {
   std::int64_t passed = 0;
   std::vector<VerifyFailure> failures;
+};
+
+/// A case with its plan and its operands on a device, to run again and again: what a measurement needs of an op.
+class PreparedCase {
+ public:
+  virtual ~PreparedCase() = default;
+
+  virtual const Stream& stream() const = 0;
+  /// What the descriptor costs.
+  virtual const Explanation& explanation() const = 0;
+  /// The kernel that the operands run on.
+  virtual const KernelSku& sku() const = 0;
+
+  /// Sets of operands at addresses of their own, so that going round them finds none in a cache. All hold random bytes;
+  /// there is one from the start.
+  virtual int num_sets() const = 0;
+  virtual std::int64_t bytes_per_set() const = 0;
+  virtual Result<void> add_set() = 0;
+
+  /// Enqueues one run on a set.
+  virtual Result<void> run(int set) const = 0;
+  /// The same call of the plan as `run`, without the run.
+  virtual Result<void> can_implement() const = 0;
+  /// Selects the plan anew.
+  virtual Result<void> select() const = 0;
 };
 
 /// What the tool and the tests know of an op, whatever it computes: its cases, its SKUs, its kernels. One object per
@@ -60,6 +87,15 @@ class Op {
   /// Random cases with odd sizes, padding and extremes against the oracle, on every CPU target where the device is the
   /// CPU, on every arch class that loads where it is CUDA.
   virtual VerifyReport verify(const VerifyOptions& options) const = 0;
+
+  /// Selects the plan of a case, as a program does at its start. Errors: InvalidProblem for a line that does not parse,
+  /// and those of the plan's select.
+  virtual Result<void> select(std::string_view case_text, const Stream& stream) const = 0;
+
+  /// The cases whose speed matters, few: what `bench` measures unless it is told otherwise.
+  virtual std::vector<std::string> bench_cases(Device device) const = 0;
+  /// Errors: as check, and what select and the allocation of the operands say.
+  virtual Result<std::unique_ptr<PreparedCase>> prepare(std::string_view case_text, Device device) const = 0;
 };
 
 /// All ops, in the order of their names.

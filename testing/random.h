@@ -1,8 +1,10 @@
 #pragma once
 
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <span>
 
@@ -38,11 +40,14 @@ class Random {
   }
 
   void fill_bytes(std::span<std::byte> bytes) {
-    std::uint64_t word = 0;
-    for (std::size_t i = 0; i < bytes.size(); ++i, word >>= 8) {
-      if (i % 8 == 0) word = next();
-      bytes[i] = static_cast<std::byte>(word);
+    static_assert(std::endian::native == std::endian::little, "else the bytes depend on the machine");
+    for (; bytes.size() >= sizeof(std::uint64_t); bytes = bytes.subspan(sizeof(std::uint64_t))) {
+      const std::uint64_t word = next();
+      std::memcpy(bytes.data(), &word, sizeof(word));
     }
+    if (bytes.empty()) return;
+    const std::uint64_t word = next();
+    std::memcpy(bytes.data(), &word, bytes.size());
   }
 
  private:

@@ -49,7 +49,8 @@ class CommandLine(Tool):
         self.assertRegex(self.succeed("--version"), r"^baracuda \d+\.\d+\.\d+\n$")
 
     def test_help_names_every_command(self):
-        for command in ("info", "plans", "explain", "verify", "keys", "compile", "warm", "pack", "cache"):
+        for command in ("info", "plans", "explain", "verify", "keys", "compile", "warm", "pack", "bench",
+                        "cache"):
             self.assertIn(command, self.succeed("--help"))
             self.assertIn("--json", self.succeed(command, "--help"))
 
@@ -310,6 +311,86 @@ class Verify(Tool):
     def test_cuda_is_not_passed_over_where_it_is_absent(self):
         if not self.has_gpu():
             self.refuse(FAILURE, "verify", "--quick", "--device", "cuda")
+
+
+class Bench(Tool):
+    CASE = "write_slice element=u8 dest=64x64 start=1x3 end=9x40"
+    KV = "kv_cache_append num_tokens=1 num_kv_heads=2 k_head_dim=8 v_head_dim=8 num_sequences=2 max_seq_len=4 status=true"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def measure(self, *arguments, device="cpu"):
+        """Without a word on stderr, which is no terminal here. The text and the JSON."""
+        path = self.folder / "bench.json"
+        text = self.succeed("bench", *arguments, "--device", device, "--seconds", "0", "--json", str(path))
+        return text, json.loads(path.read_text())
+
+    def check(self, times):
+        self.assertGreater(times["samples"], 1)
+        self.assertLess(0, times["min_us"])
+        for low, high in (("min_us", "p10_us"), ("p10_us", "median_us"), ("median_us", "p90_us")):
+            self.assertLessEqual(times[low], times[high], times)
+
+    def test_cases_and_lists(self):
+        shapes = self.folder / "shapes.txt"
+        shapes.write_text(f"# two\n{self.KV}  # a cache\n\n{self.CASE}\n")
+        text, data = self.measure("--shapes", str(shapes), self.CASE)
+        self.assertEqual([self.KV, self.CASE, self.CASE], [case["case"] for case in data["cases"]])
+        self.assertEqual("cpu", data["device"])
+        self.assertIn(f"--shapes {shapes}", data["command"])
+        self.assertIn(f"'{self.CASE}'", data["command"])
+        self.assertRegex(data["date"], r"^\d{4}-\d\d-\d\d$")
+        self.assertTrue(data["clocks"]["absent"])
+        self.assertEqual(["read", "copy", "fma f32"], [ceiling["name"] for ceiling in data["ceilings"]])
+        for ceiling in data["ceilings"]:
+            self.check(ceiling["time"])
+            self.assertGreater(ceiling.get("gb_per_s") or ceiling["gop_per_s"], 0)
+            self.assertIn(ceiling["name"], text)
+        for case in data["cases"]:
+            self.check(case["time"])
+            self.check(case["copy"])
+            self.check(case["host"]["select"])
+            self.check(case["host"]["can_implement"])
+            self.assertTrue(case["host"]["no_select_from_disk"])
+            self.assertTrue(case["sku"].startswith(case["case"].split()[0] + "/"))
+            self.assertEqual("copy", case["ceiling"])
+            self.assertAlmostEqual(case["bytes"] / case["time"]["median_us"] * 1e-3, case["gb_per_s"])
+            self.assertGreater(case["of_ceiling"], 0)
+            self.assertGreater(case["buffers"], 1)
+            self.assertIn(case["case"], text)
+        self.assertEqual(2 * 8 * 37, data["cases"][1]["bytes"])
+
+    def test_what_moves_nothing(self):
+        _, data = self.measure("write_slice element=u8 dest=8 start=4 end=4")
+        self.assertEqual((0, "", None), tuple(data["cases"][0][key] for key in ("bytes", "ceiling", "copy")))
+
+    def test_on_a_gpu(self):
+        if not self.has_gpu():
+            self.skipTest("no GPU")
+        _, data = self.measure(self.CASE, device="cuda")
+        self.check(data["cases"][0]["host"]["launch"])
+        self.check(data["cases"][0]["host"]["select_from_disk"])
+        for ceiling in data["ceilings"]:
+            self.assertNotEqual("time" in ceiling, "absent" in ceiling)
+
+    def test_bad_input(self):
+        shapes = self.folder / "shapes.txt"
+        for text, words in (("", ("has no case",)), (f"{self.CASE}\nno_such_op a=1\n", ("shapes.txt:2", *OPS)),
+                            ("\nwrite_slice element=f33\n", ("shapes.txt:2", "f33", "bf16"))):
+            shapes.write_text(text)
+            self.refuse(BAD_INPUT, "bench", "--device", "cpu", "--shapes", str(shapes), words=words)
+        for words, arguments in ((("no_such_op", *OPS), ("no_such_op",)), (("no_such_op", *OPS), ("no_such_op a=1",)),
+                                 (("no_such_field",), ("write_slice no_such_field=1",)),
+                                 (("dest_strides",), (f"{self.CASE} dest_strides=1",)),
+                                 (("absent",), ("--shapes", str(self.folder / "absent"))),
+                                 (("--seconds",), ("--seconds", "-1")), (("tpu",), ("--device", "tpu"))):
+            device = () if "--device" in arguments else ("--device", "cpu")
+            self.refuse(BAD_INPUT, "bench", *device, *arguments, words=words)
+        self.refuse(FAILURE, "bench", "--device", "cpu", "--json", str(self.folder / "no/b.json"), self.CASE,
+                    words=("no/b.json",))
 
 
 class Kernels(Tool):

@@ -2,12 +2,8 @@
 
 #include <fmt/core.h>
 
-#include <cerrno>
 #include <chrono>
-#include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "testing/machine.h"
 #include "tools/commands.h"
@@ -19,45 +15,16 @@ using json = nlohmann::ordered_json;
 using testing::CompileTarget;
 using testing::OpKernel;
 
-struct CaseList {
-  std::string name;
-  std::vector<std::string> cases;
-  std::vector<int> line_numbers;  // of each case
-};
-
-/// A case or an op a line; what follows a # does not count, nor do lines without a word.
-Result<CaseList> read_list(const std::string& path) {
-  CaseList list;
-  list.name = path == "-" ? "stdin" : path;
-  std::ifstream file;
-  if (path != "-") file.open(path);
-  std::istream& in = path == "-" ? std::cin : file;
-  int line_number = 0;
-  for (std::string line; ++line_number, std::getline(in, line);) {
-    constexpr const char* kBlanks = " \t\r";
-    line.resize(std::min(line.find('#'), line.size()));
-    const std::size_t begin = line.find_first_not_of(kBlanks);
-    if (begin == line.npos) continue;
-    list.cases.push_back(line.substr(begin, line.find_last_not_of(kBlanks) + 1 - begin));
-    list.line_numbers.push_back(line_number);
-  }
-  // A folder opens, and cannot be read.
-  if (!in.eof() || in.bad())
-    return Error::invalid_problem(
-        fmt::format("{} cannot be read: {}", list.name, std::generic_category().message(errno)));
-  if (list.cases.empty())
-    return Error::invalid_problem(list.name + " has no case, expected one a line, or an op's name");
-  return list;
-}
-
 /// All of the list, or the first line that is bad.
 Result<std::vector<OpKernel>> kernels_of_list(const std::string& path, const std::vector<CompileTarget>& targets) {
-  const Result<CaseList> list = read_list(path);
+  const Result<std::vector<testing::ListedCase>> list = read_cases(path);
   if (!list) return list.error();
+  std::vector<std::string> cases;
+  for (const testing::ListedCase& each : *list) cases.push_back(each.text);
   std::size_t bad = 0;
-  Result<std::vector<OpKernel>> kernels = testing::kernels_of(list->cases, targets, &bad);
+  Result<std::vector<OpKernel>> kernels = testing::kernels_of(cases, targets, &bad);
   if (kernels) return kernels;
-  return Error::invalid_problem(fmt::format("{}:{}: {}", list->name, list->line_numbers[bad], kernels.error().message));
+  return Error::invalid_problem((*list)[bad].place + ": " + kernels.error().message);
 }
 
 Result<std::vector<CompileTarget>> targets_to_warm(const WarmOptions& options) {

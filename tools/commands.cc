@@ -29,6 +29,11 @@ Result<std::vector<const testing::Op*>> find_ops(const std::vector<std::string>&
   return found;
 }
 
+Result<std::vector<testing::ListedCase>> read_cases(const std::string& path) {
+  return testing::read_case_list(path).transform_error(
+      [](const Error& error) { return Error::invalid_problem(error.message); });
+}
+
 Result<DeviceInfo> find_device(const std::string& name) {
   if (name.empty()) return DeviceInfo::of(testing::default_device());
   return Device::parse(name).and_then([](Device device) { return DeviceInfo::of(device); });

@@ -10,6 +10,7 @@
 #include "baracuda/core/result.h"
 #include "baracuda/jit/jit.h"
 #include "testing/kernels.h"
+#include "testing/case_list.h"
 #include "testing/op.h"
 
 // The tool's commands. Each returns the exit status.
@@ -69,6 +70,15 @@ struct PackOptions {
 };
 int pack(const PackOptions& options);
 
+struct BenchCommandOptions {
+  std::vector<std::string> cases_or_ops;  // an op stands for its default cases; all of them where empty
+  std::string device, shapes, json;       // the last two: files
+  double seconds = 20;
+  std::string note;     // for the JSON: what else there is to know of the machine
+  std::string command;  // as it was typed, for the JSON
+};
+int bench(const BenchCommandOptions& options);
+
 struct CacheOptions {
   bool json = false;
 };
@@ -83,6 +93,8 @@ int fail(const Error& error);
 using testing::find_op;
 /// Those named, or all.
 Result<std::vector<const testing::Op*>> find_ops(const std::vector<std::string>& names);
+/// The list in a file, "-" for stdin, of which an error of whatever kind is bad input.
+Result<std::vector<testing::ListedCase>> read_cases(const std::string& path);
 /// A device that is there: the one named, or the default.
 Result<DeviceInfo> find_device(const std::string& name);
 

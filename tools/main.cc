@@ -4,6 +4,7 @@
 #include <new>
 
 #include "baracuda/core/version.h"
+#include "testing/child_process.h"
 #include "tools/commands.h"
 
 using namespace baracuda::tools;
@@ -19,9 +20,14 @@ std::string no_command(const CLI::App& app) {
          (given.empty() ? "" : "; got '" + given.front() + "'");
 }
 
+/// As a shell would have to be given it.
+std::string quoted(const std::string& word) { return word.find(' ') == word.npos ? word : "'" + word + "'"; }
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && argv[1] == baracuda::testing::kChildFlag)
+    return baracuda::testing::run_child({argv + 2, argv + argc});
   CLI::App app("Shows what the library holds and does on this machine, and checks it.", "baracuda");
   app.set_version_flag("--version", "baracuda " + std::string(baracuda::version()));
   app.require_subcommand(1);
@@ -91,6 +97,19 @@ int main(int argc, char** argv) {
   pack_command->add_option("--arch", pack_options.archs, arch_help)->delimiter(',')->allow_extra_args(false);
   pack_command->add_flag("--json", pack_options.json);
 
+  BenchCommandOptions bench_options;
+  CLI::App* bench_command =
+      app.add_subcommand("bench", "Times cases beside what the device can do at best, which it measures too");
+  bench_command->add_option("case", bench_options.cases_or_ops,
+                            "\"OP FIELD=VALUE …\", or an OP for its default cases; those of all ops unless given");
+  bench_command->add_option("--device", bench_options.device, "cpu, cuda or cuda:N");
+  bench_command->add_option("--shapes", bench_options.shapes, list_help);
+  bench_command->add_option("--seconds", bench_options.seconds, "For the samples of all cases")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  bench_command->add_option("--note", bench_options.note, "A remark that the JSON keeps");
+  bench_command->add_option("--json", bench_options.json, "A file for all that was measured");
+
   CacheOptions cache_options;
   CLI::App* cache_command = app.add_subcommand("cache", "The folder that keeps compiled kernels: info [--json], clear");
   cache_command->require_subcommand(1);
@@ -105,6 +124,10 @@ int main(int argc, char** argv) {
     if (*plans_command) return plans(plans_options);
     if (*explain_command) return explain(explain_options);
     if (*verify_command) return verify(verify_options);
+    if (*bench_command) {
+      for (int i = 0; i < argc; ++i) bench_options.command.append(i ? " " : "").append(quoted(argv[i]));
+      return bench(bench_options);
+    }
     if (*keys_command) return keys(keys_options);
     if (*warm_command) return warm(warm_options);
     if (*pack_command) return pack(pack_options);

@@ -120,6 +120,7 @@ struct CUlaunchConfig {
   X(cuDeviceGetCount, (int*))                                                                                         \
   X(cuDeviceGet, (CUdevice*, int))                                                                                    \
   X(cuDeviceGetName, (char*, int, CUdevice))                                                                          \
+  X(cuDeviceGetPCIBusId, (char*, int, CUdevice))                                                                      \
   X(cuDeviceGetAttribute, (int*, CUdevice_attribute, CUdevice))                                                       \
   X(cuDeviceTotalMem_v2, (std::size_t*, CUdevice))                                                                    \
   X(cuDevicePrimaryCtxRetain, (CUcontext*, CUdevice))                                                                 \

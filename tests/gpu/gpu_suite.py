@@ -46,7 +46,7 @@ def current_digests(tool, nvrtc):
 def sources_of(binary, ops, root=ROOT):
     """What a binary is linked anew for: the library, the cases and the harness, and what only the tool or the tests have."""
     folders = [f"baracuda/ops/{op}" for op in ops] + [f"baracuda/{folder}" for folder in ("cpu", *record.RUNTIME_FOLDERS)]
-    folders += ["testing", "tests" if binary == "unit_tests" else "tools"]
+    folders += ["testing", "bench", "tests" if binary == "unit_tests" else "tools"]
     files = [path for folder in folders for path in (root / folder).rglob("*") if path.suffix in (".h", ".cc", ".cuh")]
     return [path for path in files if binary == "unit_tests" or not ONLY_FOR_TESTS.search(path.name)]
 
@@ -76,7 +76,6 @@ def pack(options):
     for folder in ("bin", "lib"):
         (PACK / folder).mkdir(parents=True)
     binaries = [options.bin / name for name in ("baracuda", "unit_tests")]
-    binaries += [path for path in [options.bin / "bench"] if path.exists()]
     for binary in binaries:
         dynamic = subprocess.run(["readelf", "-d", binary], check=True, capture_output=True, text=True).stdout
         if "$ORIGIN/../lib" not in dynamic:
@@ -184,11 +183,11 @@ class Suite:
         return lambda seconds: self.gtest(["--gtest_filter=*Sanitizer*"], seconds, prefix)
 
     def bench(self, seconds):
-        """Counts for no op: the record is of what is right, not of how fast."""
-        binary = self.options.bin / "bench"
-        if not binary.exists():
-            return {}, [], "there is no bench here"
-        status, output = execute([binary, "cuda"], seconds)
+        """Counts for no op: the record is of what is right, not of how fast. Its JSON goes to the logs."""
+        command = [self.options.bin / "baracuda", "bench", "--device", "cuda"]
+        if self.options.logs:
+            command += ["--json", self.options.logs / "bench.json"]
+        status, output = execute(command, seconds)
         print(output)
         return {}, [] if status == 0 else [f"status {status}"], output
 

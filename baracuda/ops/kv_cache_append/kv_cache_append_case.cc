@@ -213,8 +213,7 @@ Result<void> KvCacheAppendBuffers::expect_untouched() const {
 }
 
 Result<void> check_kv_cache_append(const KvCacheAppendCase& value, const TestTarget& target) {
-  BARACUDA_ASSIGN_OR_RETURN(const Stream stream, target.device.is_cpu() ? Result<Stream>(Stream::cpu(value.num_threads))
-                                                                        : make_stream(target.device));
+  BARACUDA_ASSIGN_OR_RETURN(const Stream stream, make_case_stream(value, target.device));
   BARACUDA_ASSIGN_OR_RETURN(const KvCacheAppendPlan plan,
                             KvCacheAppendPlan::select(stream, value.descriptor, target.preference));
   BARACUDA_ASSIGN_OR_RETURN(KvCacheAppendBuffers buffers, KvCacheAppendBuffers::create(value, stream));
@@ -421,7 +420,7 @@ std::vector<KvCacheAppendCase> designed_kv_cache_append_cases() {
 
 namespace {
 
-class KvCacheAppendOp final : public CaseOp<KvCacheAppendPlan, KvCacheAppendCase> {
+class KvCacheAppendOp final : public CaseOp<KvCacheAppendPlan, KvCacheAppendCase, KvCacheAppendBuffers> {
  public:
   std::string_view summary() const override {
     return "new keys and values of all heads into a contiguous or paged cache";
@@ -446,6 +445,27 @@ class KvCacheAppendOp final : public CaseOp<KvCacheAppendPlan, KvCacheAppendCase
         for (Element element : kElementOfEachSize)
           kernels.push_back(kv_cache_append_kernel({paged, element_bytes(element), wide_index}, arch->target));
     return kernels;
+  }
+
+  std::vector<std::string> bench_cases(Device device) const override {
+    // A token for each of many sequences, then a prompt; Llama's 8 heads of 128.
+    if (device.is_cpu())
+      return {
+          "kv_cache_append element=bf16 num_tokens=1 num_kv_heads=8 k_head_dim=128 v_head_dim=128 num_sequences=32 "
+          "max_seq_len=256 num_threads=0",
+          "kv_cache_append element=bf16 layout=paged num_tokens=2048 num_kv_heads=8 k_head_dim=128 v_head_dim=128 "
+          "num_pages=256 page_size=16 num_threads=0",
+      };
+    return {
+        "kv_cache_append element=bf16 num_tokens=1 num_kv_heads=8 k_head_dim=128 v_head_dim=128 num_sequences=32 "
+        "max_seq_len=512",
+        "kv_cache_append element=bf16 layout=paged num_tokens=32 num_kv_heads=8 k_head_dim=128 v_head_dim=128 "
+        "num_pages=1024 page_size=16",
+        "kv_cache_append element=bf16 num_tokens=2048 num_kv_heads=8 k_head_dim=128 v_head_dim=128 num_sequences=32 "
+        "max_seq_len=4096",
+        "kv_cache_append element=bf16 layout=paged num_tokens=65536 num_kv_heads=8 k_head_dim=128 v_head_dim=128 "
+        "num_pages=8192 page_size=16",
+    };
   }
 
  private:

@@ -91,6 +91,7 @@ struct KvCacheAppendBuffers {
   static Result<KvCacheAppendBuffers> create(const KvCacheAppendCase& value, const Stream& stream);
 
   KvCacheAppendArgs args() const;
+  std::vector<GuardedBuffer*> operands() { return {&k, &v, &k_cache, &v_cache, &positions, &status}; }
   std::span<const std::int64_t> position_values() const;
   Result<void> set_positions(std::span<const std::int64_t> values);
 

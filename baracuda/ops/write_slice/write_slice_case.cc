@@ -14,8 +14,6 @@
 #include "testing/case_op.h"
 #include "testing/case_text.h"
 #include "testing/compare.h"
-#include "testing/guarded_buffer.h"
-#include "testing/placement.h"
 
 namespace baracuda::testing {
 namespace {
@@ -35,13 +33,9 @@ std::span<std::byte> bytes_of(T& value) {
 
 std::string to_string(const WriteSliceCase& value) { return print_case(WriteSlicePlan::kName, value); }
 
-Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& target) {
+Result<WriteSliceBuffers> WriteSliceBuffers::create(const WriteSliceCase& value, const Stream& stream) {
   const WriteSliceDescriptor& descriptor = value.descriptor;
   const Dims& shape = descriptor.dest_shape;
-  BARACUDA_ASSIGN_OR_RETURN(const Stream stream, target.device.is_cpu() ? Result<Stream>(Stream::cpu(value.num_threads))
-                                                                        : make_stream(target.device));
-  BARACUDA_ASSIGN_OR_RETURN(const WriteSlicePlan plan, WriteSlicePlan::select(stream, descriptor, target.preference));
-
   Dims extents = descriptor.end;
   for (int axis = 0; axis < extents.rank(); ++axis) extents[axis] -= descriptor.start[axis];
   BARACUDA_ASSIGN_OR_RETURN(const Placement dest_place,
@@ -65,22 +59,27 @@ Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& ta
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer starts, buffer("starts", 8 * shape.rank()));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, buffer("status", 4));
   std::memcpy(starts.image().data(), positions.begin(), starts.image().size());
-  BARACUDA_RETURN_IF_ERROR(dest.upload());
-  BARACUDA_RETURN_IF_ERROR(source.upload());
-  BARACUDA_RETURN_IF_ERROR(starts.upload());
-  BARACUDA_RETURN_IF_ERROR(status.upload());
+  WriteSliceBuffers buffers{value,        extents,         positions,         dest_place,        source_place,
+                            std::move(dest), std::move(source), std::move(starts), std::move(status)};
+  for (GuardedBuffer* operand : buffers.operands()) BARACUDA_RETURN_IF_ERROR(operand->upload());
+  return buffers;
+}
 
+WriteSliceArgs WriteSliceBuffers::args() const {
+  const WriteSliceDescriptor& descriptor = value.descriptor;
   WriteSliceArgs args{
-      .dest = dest.tensor(descriptor.element, shape, dest_place.strides, dest_place.origin_bytes),
+      .dest = dest.tensor(descriptor.element, dest_place.shape, dest_place.strides, dest_place.origin_bytes),
       .source = source.tensor(descriptor.element, extents, source_place.strides, source_place.origin_bytes),
   };
-  if (descriptor.device_starts) args.device_starts = starts.vector(Element::I64, shape.rank());
+  if (descriptor.device_starts) args.device_starts = starts.vector(Element::I64, positions.rank());
   if (value.status) args.status = status.vector(Element::I32, 1);
-  BARACUDA_RETURN_IF_ERROR(plan.run(stream, Workspace::none(), args));
+  return args;
+}
 
-  // Only now: what the plan refuses, such as a dest that overlaps itself, may take for ever one by one.
+Result<void> WriteSliceBuffers::check() {
+  const WriteSliceDescriptor& descriptor = value.descriptor;
   std::vector<std::byte> expected(dest.image().begin(), dest.image().end());
-  const bool inside = fits(positions, extents, shape);
+  const bool inside = fits(positions, extents, descriptor.dest_shape);
   if (inside)
     write_slice_oracle(descriptor.element, positions, extents, {expected, dest_place.origin_bytes, dest_place.strides},
                        {source.image(), source_place.origin_bytes, source_place.strides});
@@ -96,6 +95,16 @@ Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& ta
   BARACUDA_RETURN_IF_ERROR(status.download());
   std::int32_t expected_status = inside ? 0 : 1;
   return compare_bytes("status", status.image(), bytes_of(expected_status));
+}
+
+Result<void> check_write_slice(const WriteSliceCase& value, const TestTarget& target) {
+  BARACUDA_ASSIGN_OR_RETURN(const Stream stream, make_case_stream(value, target.device));
+  BARACUDA_ASSIGN_OR_RETURN(const WriteSlicePlan plan,
+                            WriteSlicePlan::select(stream, value.descriptor, target.preference));
+  BARACUDA_ASSIGN_OR_RETURN(WriteSliceBuffers buffers, WriteSliceBuffers::create(value, stream));
+  BARACUDA_RETURN_IF_ERROR(plan.run(stream, Workspace::none(), buffers.args()));
+  // Only now: what the plan refuses, such as a dest that overlaps itself, may take the oracle for ever.
+  return buffers.check();
 }
 
 // ---- random cases ---------------------------------------------------------------------------------------------------
@@ -184,7 +193,7 @@ std::vector<WriteSliceDescriptor> descriptors_of_every_sku(Element element) {
   return descriptors;
 }
 
-class WriteSliceOp final : public CaseOp<WriteSlicePlan, WriteSliceCase> {
+class WriteSliceOp final : public CaseOp<WriteSlicePlan, WriteSliceCase, WriteSliceBuffers> {
  public:
   std::string_view summary() const override { return "dest[start:end, …] = source, in place"; }
 
@@ -211,6 +220,34 @@ class WriteSliceOp final : public CaseOp<WriteSlicePlan, WriteSliceCase> {
         kernels.push_back(write_slice_kernel({WriteSliceVariant::Nibbles, 1, wide_index, device_starts}, arch->target));
       }
     return kernels;
+  }
+
+  std::vector<std::string> bench_cases(Device device) const override {
+    if (device.is_cpu())
+      return {
+          // A memcpy, on one thread and on all.
+          "write_slice element=u8 dest=8192 start=64 end=4160 num_threads=1",
+          "write_slice element=u8 dest=4198400 start=64 end=4194368 num_threads=1",
+          "write_slice element=u8 dest=67112960 start=64 end=67108928 num_threads=1",
+          "write_slice element=u8 dest=67112960 start=64 end=67108928 num_threads=0",
+          // The prompt of a KV cache, then windows at odd offsets.
+          "write_slice element=bf16 dest=4x8x8192x128 start=0x0x777x0 end=4x8x2825x128 num_threads=0",
+          "write_slice element=f32 dest=4096x8192 start=101x103 end=3101x7103 num_threads=0",
+          "write_slice element=s4 dest=1024x4096 start=11x13 end=811x3013 num_threads=0",
+          "write_slice element=f32 dest=131072x64 start=0x3 end=131072x7 num_threads=0",
+      };
+    return {
+        "write_slice element=f32 dest=8192x16384 start=1000x0 end=7000x16384",
+        // A KV cache: the prompt, and one token.
+        "write_slice element=bf16 dest=32x8x8192x128 start=0x0x777x0 end=32x8x2825x128",
+        "write_slice element=bf16 dest=32x8x1024x128 start=0x0x777x0 end=32x8x778x128",
+        // Windows at odd offsets.
+        "write_slice element=f32 dest=8192x16384 start=1001x1003 end=7001x15003",
+        "write_slice element=u8 dest=8192x16384 start=1001x1003 end=7001x15003",
+        "write_slice element=s4 dest=8192x16384 start=1001x1003 end=7001x15003",
+        // Columns narrower than a row kernel takes.
+        "write_slice element=f32 dest=1048576x64 start=0x3 end=1048576x7",
+    };
   }
 
  private:

@@ -3,10 +3,13 @@
 #include <concepts>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "baracuda/ops/write_slice/write_slice.h"
 #include "testing/devices.h"
+#include "testing/guarded_buffer.h"
 #include "testing/op.h"
+#include "testing/placement.h"
 #include "testing/random.h"
 
 namespace baracuda::testing {
@@ -39,6 +42,21 @@ void visit_fields(Self& self, Visit&& visit) {
 }
 
 std::string to_string(const WriteSliceCase& value);
+
+/// The buffers that a case runs on, guarded and full of random bytes, on the device.
+struct WriteSliceBuffers {
+  WriteSliceCase value;
+  Dims extents, positions;  ///< of the window
+  Placement dest_place, source_place;
+  GuardedBuffer dest, source, starts, status;
+
+  static Result<WriteSliceBuffers> create(const WriteSliceCase& value, const Stream& stream);
+
+  WriteSliceArgs args() const;
+  std::vector<GuardedBuffer*> operands() { return {&dest, &source, &starts, &status}; }
+  /// After a run: every byte of every buffer is as the oracle has it.
+  Result<void> check();
+};
 
 /// A case with odd sizes, padding, permuted, negative and broadcast strides, at random.
 WriteSliceCase random_write_slice_case(Random& random);
