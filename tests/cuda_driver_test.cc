@@ -110,7 +110,8 @@ TEST(CudaDriver, ErrorsCarryCodeNameAndText) {
   const Error error = driver_error(api, CUDA_ERROR_OUT_OF_MEMORY, "Buffer::allocate");
   EXPECT_EQ(error.kind, ErrorKind::Backend);
   EXPECT_EQ(error.code, 2);
-  EXPECT_TRUE(error.message.starts_with("Buffer::allocate: CUDA_ERROR_OUT_OF_MEMORY: out of memory: free device memory"))
+  EXPECT_TRUE(
+      error.message.starts_with("Buffer::allocate: CUDA_ERROR_OUT_OF_MEMORY: out of memory: free device memory"))
       << error.message;
   // A status that the driver itself does not know.
   EXPECT_EQ(driver_error(api, static_cast<CUresult>(12345), "launch").code, 12345);

@@ -9,8 +9,8 @@
 #include "baracuda/core/device.h"
 #include "baracuda/core/result.h"
 #include "baracuda/jit/jit.h"
-#include "testing/kernels.h"
 #include "testing/case_list.h"
+#include "testing/kernels.h"
 #include "testing/op.h"
 
 // The tool's commands. Each returns the exit status.

@@ -126,6 +126,11 @@ EXPORT CUresult cuDeviceGetName(char* name, int size, CUdevice device) {
   std::snprintf(name, static_cast<std::size_t>(size), "%s", fake().gpus[device].name.c_str());
   return CUDA_SUCCESS;
 }
+EXPORT CUresult cuDeviceGetPCIBusId(char* id, int size, CUdevice device) {
+  CALL_WITHOUT_CONTEXT;
+  std::snprintf(id, static_cast<std::size_t>(size), "0000:%02x:00.0", static_cast<unsigned>(device));
+  return CUDA_SUCCESS;
+}
 EXPORT CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) {
   CALL_WITHOUT_CONTEXT;
   return *bytes = fake().gpus[device].memory_bytes, CUDA_SUCCESS;

@@ -59,7 +59,7 @@ Result<WriteSliceBuffers> WriteSliceBuffers::create(const WriteSliceCase& value,
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer starts, buffer("starts", 8 * shape.rank()));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer status, buffer("status", 4));
   std::memcpy(starts.image().data(), positions.begin(), starts.image().size());
-  WriteSliceBuffers buffers{value,        extents,         positions,         dest_place,        source_place,
+  WriteSliceBuffers buffers{value,           extents,           positions,         dest_place,       source_place,
                             std::move(dest), std::move(source), std::move(starts), std::move(status)};
   for (GuardedBuffer* operand : buffers.operands()) BARACUDA_RETURN_IF_ERROR(operand->upload());
   return buffers;
