@@ -4,11 +4,15 @@ SETUP := cmake/setup.sh
 CMAKE_ARGS :=
 TEST_ARGS :=
 BUILD := build/release
+PREFIX := /usr/local
 
-.PHONY: build run test record-check format clean help setup configure
+.PHONY: build install run test record-check format clean help setup configure
 
 build: configure  ## the library and the tool, build/release/bin/baracuda
-	cmake --build $(BUILD) --target baracuda_tool
+	cmake --build $(BUILD) --target baracuda baracuda_tool
+
+install: build  ## headers, library and tool, for CMake and pkg-config; PREFIX=... for elsewhere than /usr/local
+	cmake --install $(BUILD) --prefix $(PREFIX)
 
 run: build  ## shows this machine as baracuda sees it, and checks every plan on it
 	$(BUILD)/bin/baracuda info

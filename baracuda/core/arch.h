@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "baracuda/core/export.h"
+
 namespace baracuda {
 
 /// The arch class that a kernel is written for. A device runs the newest class that is not newer than itself:
@@ -14,8 +16,8 @@ enum class Arch : std::uint8_t { Cpu = 0, Sm80 = 1, Sm89 = 2, Sm90a = 3 };
 inline constexpr Arch kCudaArchs[] = {Arch::Sm80, Arch::Sm89, Arch::Sm90a};
 
 /// "cpu", "sm80", "sm89", "sm90a".
-std::string_view name_of(Arch arch);
-std::optional<Arch> parse_arch(std::string_view name);
+BARACUDA_API std::string_view name_of(Arch arch);
+BARACUDA_API std::optional<Arch> parse_arch(std::string_view name);
 
 /// The instruction set that CPU kernels are dispatched to.
 enum class CpuTarget : std::uint8_t { Scalar = 0, Avx2 = 1, Avx512 = 2 };
@@ -23,8 +25,8 @@ enum class CpuTarget : std::uint8_t { Scalar = 0, Avx2 = 1, Avx512 = 2 };
 inline constexpr CpuTarget kCpuTargets[] = {CpuTarget::Scalar, CpuTarget::Avx2, CpuTarget::Avx512};
 
 /// "scalar", "avx2", "avx512".
-std::string_view name_of(CpuTarget target);
-std::optional<CpuTarget> parse_cpu_target(std::string_view name);
+BARACUDA_API std::string_view name_of(CpuTarget target);
+BARACUDA_API std::optional<CpuTarget> parse_cpu_target(std::string_view name);
 
 /// What machine code is made for: an instruction set on the CPU, a compute capability on CUDA.
 struct CodeTarget {
@@ -36,7 +38,7 @@ struct CodeTarget {
   static constexpr CodeTarget for_cuda(int sm, bool arch_specific) { return {CpuTarget::Scalar, sm, arch_specific}; }
 
   /// As skus spell it: "avx2", "sm80", "sm90a".
-  std::string name() const;
+  BARACUDA_API std::string name() const;
   friend bool operator==(const CodeTarget&, const CodeTarget&) = default;
 };
 
@@ -48,6 +50,6 @@ void visit_fields(const CodeTarget& target, Visit&& visit) {
 }
 
 /// The code target that a class is compiled for where nothing forces another: sm_80, sm_89, sm_90a.
-CodeTarget native_target(Arch arch);
+BARACUDA_API CodeTarget native_target(Arch arch);
 
 }  // namespace baracuda

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "baracuda/core/export.h"
 #include "baracuda/core/stream.h"
 #include "baracuda/core/view.h"
 
@@ -11,7 +12,7 @@ namespace baracuda {
 /// Device memory that frees itself, 256-byte aligned. On CUDA it is allocated and freed in the order of its stream, so
 /// freeing never waits; use on another stream needs an event in between. It keeps a copy of its stream, so an adopted
 /// one must outlive it, and it must not be freed while that stream is captured. Contents start undefined.
-class Buffer {
+class BARACUDA_API Buffer {
  public:
   Buffer() = default;
   /// Errors: InvalidProblem (negative size), Unsupported (a device without memory pools), Backend (out of memory among
@@ -41,7 +42,7 @@ class Buffer {
   TensorMut tensor(Element element, Dims shape, Dims strides, std::int64_t offset_bytes = 0) const;
 
  private:
-  struct State;
+  struct BARACUDA_HIDDEN State;
   explicit Buffer(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };

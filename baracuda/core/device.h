@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "baracuda/core/arch.h"
+#include "baracuda/core/export.h"
 #include "baracuda/core/result.h"
 
 namespace baracuda {
@@ -23,9 +24,9 @@ struct Device {
   bool is_cpu() const { return kind == DeviceKind::Cpu; }
   bool is_cuda() const { return kind == DeviceKind::Cuda; }
   /// "cpu", "cuda:0".
-  std::string name() const;
+  BARACUDA_API std::string name() const;
   /// "cpu", "cuda" (ordinal 0) or "cuda:1".
-  static Result<Device> parse(std::string_view text) noexcept;
+  BARACUDA_API static Result<Device> parse(std::string_view text) noexcept;
   friend bool operator==(const Device&, const Device&) = default;
 };
 
@@ -46,14 +47,14 @@ struct DeviceInfo {
   double copy_bytes_per_second = 0;
 
   /// This machine's CPU.
-  static DeviceInfo cpu();
-  static DeviceInfo sm80();   ///< A100 SXM 80 GB
-  static DeviceInfo sm89();   ///< L40S
-  static DeviceInfo sm90a();  ///< H200 SXM
+  BARACUDA_API static DeviceInfo cpu();
+  BARACUDA_API static DeviceInfo sm80();   ///< A100 SXM 80 GB
+  BARACUDA_API static DeviceInfo sm89();   ///< L40S
+  BARACUDA_API static DeviceInfo sm90a();  ///< H200 SXM
   /// The device as the driver describes it. Asked once per process.
   /// Errors: Unsupported (no driver, driver older than 12.4, compute capability under 8.0), InvalidProblem (no such
   /// ordinal), Backend (driver failure).
-  static Result<DeviceInfo> of(Device device) noexcept;
+  BARACUDA_API static Result<DeviceInfo> of(Device device) noexcept;
 
   friend bool operator==(const DeviceInfo&, const DeviceInfo&) = default;
 };
@@ -61,12 +62,12 @@ struct DeviceInfo {
 /// What a kernel of class `arch` is compiled for so that the CUDA `device` loads it: the class's own target where the
 /// device does (a cubin runs on its own major version, from its minor on; sm_90a on 9.0 alone), else the device's
 /// capability: sm_90, without the "a", for an Sm80 kernel that is forced on Hopper. `device` must run the class.
-CodeTarget code_target(const DeviceInfo& device, Arch arch);
+BARACUDA_API CodeTarget code_target(const DeviceInfo& device, Arch arch);
 
 /// The number of CUDA devices; 0 where no usable driver is found.
-int num_cuda_devices() noexcept;
+BARACUDA_API int num_cuda_devices() noexcept;
 
 /// The instruction sets that this machine's CPU can run, scalar first.
-std::vector<CpuTarget> available_cpu_targets();
+BARACUDA_API std::vector<CpuTarget> available_cpu_targets();
 
 }  // namespace baracuda

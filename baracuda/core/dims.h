@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "baracuda/core/export.h"
+
 namespace baracuda {
 
 inline constexpr int kMaxRank = 8;
@@ -50,7 +52,7 @@ class Dims {
   }
 
   /// "4x1024", "scalar" for rank 0.
-  std::string to_string() const;
+  BARACUDA_API std::string to_string() const;
 
  private:
   std::int64_t values_[kMaxRank] = {};
@@ -59,6 +61,6 @@ class Dims {
 
 /// The strides, in elements, of a row-major tensor without gaps. Where a product would overflow the stride is held
 /// at the largest 64-bit value; the bounds check rejects such a view.
-Dims contiguous_strides(const Dims& shape);
+BARACUDA_API Dims contiguous_strides(const Dims& shape);
 
 }  // namespace baracuda

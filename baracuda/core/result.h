@@ -8,6 +8,8 @@
 #include <utility>
 #include <variant>
 
+#include "baracuda/core/export.h"
+
 namespace baracuda {
 
 /// What went wrong, for programs. The values are part of the C ABI and never change.
@@ -22,7 +24,7 @@ enum class ErrorKind : std::uint8_t {
   Io = 8,                 ///< `code` is errno
 };
 
-std::string_view name_of(ErrorKind kind);
+BARACUDA_API std::string_view name_of(ErrorKind kind);
 
 /// A failure as a value. `message` is for people: it names the plan, the field, what was expected and what was given.
 struct Error {
@@ -52,7 +54,7 @@ struct Error {
   }
 
   /// "InvalidProblem: WriteSlicePlan: …"
-  std::string to_string() const;
+  BARACUDA_API std::string to_string() const;
   friend bool operator==(const Error&, const Error&) = default;
 };
 

@@ -8,6 +8,7 @@
 
 #include "baracuda/core/arch.h"
 #include "baracuda/core/element.h"
+#include "baracuda/core/export.h"
 #include "baracuda/core/hash.h"
 #include "baracuda/core/result.h"
 
@@ -20,15 +21,15 @@ inline constexpr Backend kBackends[] = {Backend::Bespoke, Backend::Cublas, Backe
                                         Backend::Driver};
 
 /// "bespoke", "cublas", …
-std::string_view name_of(Backend backend);
+BARACUDA_API std::string_view name_of(Backend backend);
 
 /// The family an op belongs to.
 enum class Category : std::uint8_t { DataMovement = 0, Gemm = 1, Elementwise = 2, Quantization = 3, Moe = 4 };
-std::string_view name_of(Category category);
+BARACUDA_API std::string_view name_of(Category category);
 
 /// In what arithmetic a plan computes.
 enum class MathPrecision : std::uint8_t { None = 0, Int4, Int8, F16, Bf16, Tf32, F32, F64, F8 };
-std::string_view name_of(MathPrecision precision);
+BARACUDA_API std::string_view name_of(MathPrecision precision);
 
 /// What a plan promises about its numbers. Each kernel states its own; tests try what it claims.
 struct PrecisionGuarantee {
@@ -39,7 +40,7 @@ struct PrecisionGuarantee {
   bool batch_invariant = false;              ///< a row's result does not depend on how many other rows there are
   bool matches_cpu = false;                  ///< the same bits as the CPU backend
 
-  std::string to_string() const;
+  BARACUDA_API std::string to_string() const;
   friend bool operator==(const PrecisionGuarantee&, const PrecisionGuarantee&) = default;
 };
 
@@ -74,7 +75,7 @@ struct KernelSku {
 
   /// op/element[:aux][->output]/layout/epilogue[:bias]/variant/arch[@target]/backend, "-" for what does not apply:
   /// "write_slice/f32/-/-/contiguous_chunk/sm90a/driver".
-  std::string to_string() const;
+  BARACUDA_API std::string to_string() const;
   friend bool operator==(const KernelSku&, const KernelSku&) = default;
 };
 
@@ -100,11 +101,11 @@ void visit_fields(const KernelSku& sku, Visit&& visit) {
 struct SkuText {
   std::string op, element, aux_element, output_element, layout, epilogue, bias_element, variant, arch, target, backend;
 
-  std::string to_string() const;
+  BARACUDA_API std::string to_string() const;
   friend bool operator==(const SkuText&, const SkuText&) = default;
 };
 /// The inverse of to_string. Errors: InvalidProblem where the text does not follow the grammar.
-Result<SkuText> parse_sku(std::string_view text);
+BARACUDA_API Result<SkuText> parse_sku(std::string_view text);
 
 }  // namespace baracuda
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "baracuda/core/device.h"
+#include "baracuda/core/export.h"
 #include "baracuda/core/result.h"
 
 namespace baracuda {
@@ -12,7 +13,7 @@ namespace baracuda {
 ///
 /// CUDA streams live in the device's primary context, which PyTorch and the CUDA runtime use too, so pointers and raw
 /// stream handles pass freely between them. No call changes the calling thread's current context.
-class Stream {
+class BARACUDA_API Stream {
  public:
   /// `num_threads` ≤ 0: as many as the machine has.
   static Stream cpu(int num_threads = 0) noexcept;
@@ -37,7 +38,7 @@ class Stream {
 
  private:
   friend struct StreamAccess;
-  struct State;
+  struct BARACUDA_HIDDEN State;
   explicit Stream(std::shared_ptr<const State> state, int num_threads = 0)
       : state_(std::move(state)), num_threads_(num_threads) {}
   std::shared_ptr<const State> state_;  // of the CPU's streams one and the same
@@ -45,7 +46,7 @@ class Stream {
 };
 
 /// A point in a stream's order. On the CPU every event is complete when `record` returns.
-class Event {
+class BARACUDA_API Event {
  public:
   /// An event on the stream's device. `timing`: elapsed_ms may be asked of it.
   static Result<Event> create(const Stream& stream, bool timing = false) noexcept;
@@ -60,7 +61,7 @@ class Event {
   Result<double> elapsed_ms_since(const Event& start) const noexcept;
 
  private:
-  struct State;
+  struct BARACUDA_HIDDEN State;
   explicit Event(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };

@@ -7,6 +7,7 @@
 #include "baracuda/core/device.h"
 #include "baracuda/core/dims.h"
 #include "baracuda/core/element.h"
+#include "baracuda/core/export.h"
 
 namespace baracuda {
 
@@ -47,7 +48,7 @@ template <> struct ElementOf<bool> : ElementIs<Element::Bool> {};
 
 /// Bytes that `shape` takes in row-major order without gaps, packed kinds rounded up to whole bytes; 0 where a size is
 /// negative or the product passes 2^63 (the bounds check rejects such a view).
-std::uint64_t contiguous_bytes(Element element, const Dims& shape);
+BARACUDA_API std::uint64_t contiguous_bytes(Element element, const Dims& shape);
 
 namespace internal {
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "baracuda/core/export.h"
 #include "baracuda/core/result.h"
 
 // What a program may want to know of kernels that are compiled at run time, and of the folder that keeps them.
@@ -23,7 +24,7 @@ inline constexpr double kLongCompileSeconds = 0.5;
 
 /// Called before each long compile, on the thread that compiles, and at times from several at once. A line on stderr
 /// says the same, with or without it. It must not throw. Replaces the callback that was there; an empty one removes it.
-void set_long_compile_callback(std::function<void(const LongCompile&)> callback);
+BARACUDA_API void set_long_compile_callback(std::function<void(const LongCompile&)> callback);
 
 /// A compiled kernel that is kept on disk.
 struct CachedKernel {
@@ -46,7 +47,7 @@ struct DiskCacheInfo {
   std::vector<CachedKernel> kernels;
 };
 /// Errors: Io (a folder that is there and cannot be read).
-Result<DiskCacheInfo> disk_cache_info() noexcept;
+BARACUDA_API Result<DiskCacheInfo> disk_cache_info() noexcept;
 
 struct DiskCacheCleared {
   std::int64_t files = 0;
@@ -54,7 +55,7 @@ struct DiskCacheCleared {
 };
 /// Removes all kernels from that folder, and what killed processes left there; no other file. Any process may use the
 /// folder meanwhile. What this process has in memory stays. Errors: Io.
-Result<DiskCacheCleared> clear_disk_cache() noexcept;
+BARACUDA_API Result<DiskCacheCleared> clear_disk_cache() noexcept;
 
 /// A loaded pack of compiled kernels.
 struct KernelPackInfo {
@@ -73,9 +74,9 @@ struct KernelPackInfo {
 ///
 /// Errors: Io (a file that cannot be read), MalformedFile (no pack, one of another version of the form, cut short or
 /// damaged); for a pack of BARACUDA_KERNEL_PACK as well, and then from everything that needs a CUDA kernel.
-Result<KernelPackInfo> load_kernel_pack(const std::string& path) noexcept;
+BARACUDA_API Result<KernelPackInfo> load_kernel_pack(const std::string& path) noexcept;
 
 /// Those that are loaded, in the order in which they are asked. Errors: as load_kernel_pack, of BARACUDA_KERNEL_PACK.
-Result<std::vector<KernelPackInfo>> loaded_kernel_packs() noexcept;
+BARACUDA_API Result<std::vector<KernelPackInfo>> loaded_kernel_packs() noexcept;
 
 }  // namespace baracuda

@@ -9,6 +9,7 @@
 
 #include "baracuda/core/buffer.h"
 #include "baracuda/core/device.h"
+#include "baracuda/core/export.h"
 #include "baracuda/core/kernel_report.h"
 #include "baracuda/core/preference.h"
 #include "baracuda/core/result.h"
@@ -41,7 +42,7 @@ struct Explanation {
   std::int64_t ops = 0;    ///< arithmetic operations
   double seconds = 0;      ///< the least time those take on the device, launch not counted
 
-  std::string to_string() const;
+  BARACUDA_API std::string to_string() const;
 };
 
 /// What every plan of the library is checked against, statically.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "baracuda/core/element.h"
+#include "baracuda/core/export.h"
 #include "baracuda/core/hash.h"
 #include "baracuda/core/view.h"
 #include "baracuda/plan/plan.h"
@@ -20,7 +21,7 @@ enum class KvCacheLayout : std::uint8_t {
 };
 
 /// "contiguous", "paged".
-std::string_view name_of(KvCacheLayout layout);
+BARACUDA_API std::string_view name_of(KvCacheLayout layout);
 
 /// Appends the keys and values of new tokens, all heads, to their caches in one launch. Bits are moved, nothing is
 /// computed.
@@ -94,7 +95,7 @@ struct KvCacheAppendArgs {
 };
 
 /// Appends new keys and values to a key-value cache. See KvCacheAppendDescriptor.
-class KvCacheAppendPlan {
+class BARACUDA_API KvCacheAppendPlan {
  public:
   using Descriptor = KvCacheAppendDescriptor;
   using Args = KvCacheAppendArgs;
@@ -124,7 +125,7 @@ class KvCacheAppendPlan {
   Result<void> run(const Stream& stream, const Workspace& workspace, const Args& args) const noexcept;
 
  private:
-  struct State;
+  struct BARACUDA_HIDDEN State;
   explicit KvCacheAppendPlan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };

@@ -7,6 +7,7 @@
 
 #include "baracuda/core/dims.h"
 #include "baracuda/core/element.h"
+#include "baracuda/core/export.h"
 #include "baracuda/core/hash.h"
 #include "baracuda/core/view.h"
 #include "baracuda/plan/plan.h"
@@ -69,7 +70,7 @@ struct WriteSliceArgs {
 };
 
 /// Writes a source tensor into a window of a destination. See WriteSliceDescriptor.
-class WriteSlicePlan {
+class BARACUDA_API WriteSlicePlan {
  public:
   using Descriptor = WriteSliceDescriptor;
   using Args = WriteSliceArgs;
@@ -100,7 +101,7 @@ class WriteSlicePlan {
   Result<void> run(const Stream& stream, const Workspace& workspace, const Args& args) const noexcept;
 
  private:
-  struct State;
+  struct BARACUDA_HIDDEN State;
   explicit WriteSlicePlan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
