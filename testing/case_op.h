@@ -140,6 +140,8 @@ class CaseOp : public Op {
     });
   }
 
+  std::string random_case_text(Random& random) const final { return to_string(random_case(random)); }
+
   VerifyReport verify(const VerifyOptions& options) const final {
     std::vector<Case> cases = designed_cases();
     Random random(options.seed);

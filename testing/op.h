@@ -13,6 +13,7 @@
 #include "baracuda/core/stream.h"
 #include "baracuda/jit/kernel_spec.h"
 #include "baracuda/plan/plan.h"
+#include "testing/random.h"
 
 namespace baracuda::testing {
 
@@ -84,8 +85,10 @@ class Op {
   /// Runs one case against the oracle; the error tells what differed. Errors: InvalidProblem for a line that does not
   /// parse or is no case of the op.
   virtual Result<void> check(std::string_view case_text, Device device) const = 0;
-  /// Random cases with odd sizes, padding and extremes against the oracle, on every CPU target where the device is the
-  /// CPU, on every arch class that loads where it is CUDA.
+  /// A line for `check`: a case with odd sizes, padding and extremes.
+  virtual std::string random_case_text(Random& random) const = 0;
+  /// Random cases against the oracle, on every CPU target where the device is the CPU, on every arch class that loads
+  /// where it is CUDA.
   virtual VerifyReport verify(const VerifyOptions& options) const = 0;
 
   /// Selects the plan of a case, as a program does at its start. Errors: InvalidProblem for a line that does not parse,

@@ -1,17 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <functional>
 #include <limits>
 #include <set>
-#include <thread>
 #include <vector>
 
 #include "baracuda/jit/nvrtc.h"
 #include "baracuda/ops/write_slice/write_slice_case.h"
-#include "baracuda/plan/plan_cache.h"
 #include "testing/call_counter.h"
 #include "testing/case_text.h"
 #include "testing/compare.h"
@@ -565,34 +562,6 @@ TEST_P(WriteSliceCudaTest, StridesThatNeedAnExcludedVariantAreRefused) {
 }
 
 // ---- claims ---------------------------------------------------------------------------------------------------------
-
-TEST_P(WriteSliceDeviceTest, SixteenThreadsSelectAndRun) {
-  std::atomic<int> failures = 0;
-  PlanCache<WriteSlicePlan> cache;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 16; ++t)
-    threads.emplace_back([&, t] {
-      Random random(static_cast<std::uint64_t>(t));
-      const Stream stream = *make_stream(GetParam());
-      for (int i = 0; i < 20; ++i) {
-        const std::int64_t rows = random.draw(1, 4);
-        const auto plan = cache.get(stream, {Element::U8, {8, 100}, {0, 7}, {rows, 93}});
-        GuardedBuffer dest = *GuardedBuffer::create("dest", stream, 800, random);
-        GuardedBuffer source = *GuardedBuffer::create("source", stream, rows * 86, random);
-        failures += !dest.upload() || !source.upload();
-        std::vector<std::byte> expected(dest.image().begin(), dest.image().end());
-        for (std::int64_t row = 0; row < rows; ++row)
-          std::copy_n(source.image().data() + row * 86, 86, expected.data() + row * 100 + 7);
-        failures += !plan || !plan->run(stream, Workspace::none(),
-                                        {.dest = dest.tensor(Element::U8, {8, 100}),
-                                         .source = source.tensor(Element::U8, {rows, 86})});
-        failures += !dest.download() || !compare_bytes("dest", dest.image(), expected);
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(failures, 0);
-  EXPECT_EQ(cache.size(), 4u);
-}
 
 /// Neighbouring rows share bytes, and several threads or blocks work on them: no half may be lost, run after run.
 TEST_P(WriteSliceTest, SharedNibbleBytesHaveOneWriter) {
