@@ -29,7 +29,7 @@ format:  ## clang-format over all sources
 	git ls-files '*.h' '*.cc' '*.cuh' | xargs clang-format -i
 
 clean:  ## removes what was built, keeps what was fetched
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) build/asan build/tsan
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs the test suites. The last line is `N passed, M failed` over all of them, and the exit status 0 if M is 0.
 
-The suites: unit (the gtest binary), examples (each prints what examples/NAME.txt says), and every tests/NAME_test.py.
-One that crashes, runs out of time or holds no test has failed, whatever it counted before. Arguments that are not
-listed here, as --full or --gtest_filter=..., go to the gtest binary.
+The suites: unit (the gtest binary), examples (each prints what examples/NAME.txt says), every tests/NAME_test.py, and
+asan and tsan, which build the gtest binary under the CMake preset of that name and run it on the CPU. One that crashes,
+runs out of time or holds no test has failed, whatever it counted before. Arguments that are not listed here, as --full
+or --gtest_filter=..., go to the gtest binary of unit.
 """
 
 import argparse
@@ -17,15 +18,19 @@ import time
 
 import support
 
-TIME_LIMITS = collections.defaultdict(lambda: 300, unit=1200)  # seconds
+TIME_LIMITS = collections.defaultdict(lambda: 300, unit=1200, install=1200, asan=1200, tsan=1200)  # seconds
+
+# Two instruction sets are enough, and NVRTC, which is not instrumented, compiles all kernels in unit.
+NOT_UNDER_SANITIZERS = "*avx512*:Kernels.CompileWithoutSpills:*TheOpListsWhatPlansCompile"
 
 Count = collections.namedtuple("Count", "passed failed skipped")
 
 
-def run(command, seconds):
-    """Exit status and output of a command, which is ended after so many seconds."""
+def run(command, seconds, environment={}):
+    """Exit status and output of a command, which is ended after so many seconds. `environment` comes on top."""
     process = subprocess.Popen(command, cwd=support.ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+                               env={**os.environ, **environment})
     try:
         output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -85,6 +90,34 @@ def examples(options):
     return 0, log, Count(passed, failed, 0)
 
 
+def can_detect_leaks(binary):
+    """LeakSanitizer stops the program's threads with ptrace, which containers and debuggers may forbid."""
+    said = subprocess.run([binary, "--gtest_list_tests"], capture_output=True, text=True).stderr
+    return "LeakSanitizer has encountered a fatal error" not in said
+
+
+def sanitizer_suite(preset):
+    def suite(options):
+        log = ""
+        compiler = f"-DCMAKE_CXX_COMPILER={support.build_info()['compiler']}"
+        for command in (["cmake", "--preset", preset, compiler], ["cmake", "--build", "--preset", preset]):
+            status, output = run(command, TIME_LIMITS[preset])
+            log += output
+            if status != 0:
+                return status, log, Count(0, 0, 0)
+        binary = support.ROOT / "build" / preset / "bin" / "unit_tests"
+        environment = {}
+        if preset == "asan" and not can_detect_leaks(binary):
+            print("asan: leaks are not looked for, since ptrace is forbidden here")
+            environment["ASAN_OPTIONS"] = "detect_leaks=0"
+        command = [binary, "--device=cpu", f"--gtest_filter=-{NOT_UNDER_SANITIZERS}"]
+        if options.require_nvrtc:
+            command.append("--require_nvrtc")
+        status, output = run(command, TIME_LIMITS[preset], environment)
+        return status, output, count_gtest(output)
+    return suite
+
+
 def python_suite(path):
     def suite(options):
         status, output = run([sys.executable, path], TIME_LIMITS[path.stem.removesuffix("_test")])
@@ -96,6 +129,8 @@ def main():
     suites = {"unit": unit, "examples": examples}
     for path in sorted((support.ROOT / "tests").glob("*_test.py")):
         suites[path.stem.removesuffix("_test")] = python_suite(path)
+    for preset in ("asan", "tsan"):
+        suites[preset] = sanitizer_suite(preset)
 
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)

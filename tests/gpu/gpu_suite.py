@@ -31,7 +31,7 @@ PACK = ROOT / "build/gpu"
 SYSTEM_LIBRARIES = re.compile(r"(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|linux-vdso|ld-linux-x86-64)\.so")
 
 # In testing/ and beside the library, but not in the tool.
-ONLY_FOR_TESTS = re.compile(r"_test\.cc$|^(gtest_main|call_counter|property|fields)\.")
+ONLY_FOR_TESTS = re.compile(r"_test\.cc$|^(gtest_main|call_counter|property|fields|sanitizer_options)\.")
 
 # Seconds after which a part is ended and has failed.
 TIME_LIMITS = {"tests": 420, "verify": 240, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 240,
