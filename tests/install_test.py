@@ -36,6 +36,9 @@ class PublicNames:
             for match in re.finditer(r"\b(?:class|struct)\s+(?:BARACUDA_API\s+)?(\w+)[^;{()=]*\{", text):
                 self.types.add(match[1])
                 self.members[match[1]] = self.declared(text[match.end():], depth=0)
+            # What public templates call.
+            for match in re.finditer(r"\bnamespace internal \{", text):
+                self.members.setdefault("internal", set()).update(self.declared(text[match.end():], depth=0))
 
     @staticmethod
     def declared(text, depth):
@@ -128,6 +131,7 @@ class Installed(unittest.TestCase):
     def test_public_names_tell_symbols_apart(self):
         public = PublicNames(self.info["public_headers"])
         for symbol in ("baracuda::version()", "baracuda::Stream::cpu(int)",
+                       "baracuda::internal::thrown_error(std::basic_string_view<char, std::char_traits<char> >)",
                        "baracuda::Dims::to_string[abi:cxx11]() const",
                        "baracuda::WriteSlicePlan::can_implement(baracuda::WriteSliceArgs const&) const"):
             self.assertTrue(public.has(symbol), symbol)
@@ -179,6 +183,19 @@ class Installed(unittest.TestCase):
         flags = run("pkg-config", "--cflags", "--libs", "baracuda", **environment).split()
         run(self.info["compiler"], "-std=c++20", EXAMPLE, "-o", program, *flags)
         self.expect_output_of_the_example(program, LD_LIBRARY_PATH=str(self.library.parent))
+        # The library has the code of no template.
+        templates = program.with_name("templates.cc")
+        templates.write_text("#include <baracuda/baracuda.h>\n"
+                             "template class baracuda::PlanCache<baracuda::WriteSlicePlan>;\nint main() {}\n")
+        run(self.info["compiler"], "-std=c++20", templates, "-o", program, *flags)
+
+    def test_pkg_config_of_absolute_folders(self):
+        folder = self.empty_folder()
+        run("cmake", "-S", support.ROOT, "-B", folder / "build", "-G", "Ninja", "-DBARACUDA_BUILD_TESTS=OFF",
+            f"-DCMAKE_CXX_COMPILER={self.info['compiler']}", f"-DCMAKE_INSTALL_PREFIX={folder}/prefix",
+            f"-DCMAKE_INSTALL_LIBDIR={folder}/libraries/lib", f"-DCMAKE_INSTALL_INCLUDEDIR={folder}/prefix/headers")
+        self.assertIn("/../../prefix\nlibdir=${prefix}/../libraries/lib\nincludedir=${prefix}/headers\n",
+                      (folder / "build/baracuda.pc").read_text())
 
 
 if __name__ == "__main__":

@@ -208,6 +208,7 @@ TEST(ThrownError, SaysWhereAndWhat) {
   for (const Error& error : {error_of(std::bad_alloc()), error_of(std::bad_array_new_length())})
     EXPECT_EQ(error, Error::backend(ENOMEM, "Plan: the host is out of memory; free some and call again"));
   EXPECT_EQ(error_of(std::length_error("too long")), Error::backend(0, "Plan: too long"));
+  EXPECT_EQ(error_of(7), Error::backend(0, "Plan: an exception that is no std::exception"));
 }
 
 }  // namespace

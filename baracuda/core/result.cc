@@ -30,6 +30,8 @@ Error thrown_error(std::string_view where) noexcept {
       return Error::backend(ENOMEM, std::string(where) + ": the host is out of memory; free some and call again");
     } catch (const std::exception& thrown) {
       return Error::backend(0, std::string(where) + ": " + thrown.what());
+    } catch (...) {
+      return Error::backend(0, std::string(where) + ": an exception that is no std::exception");
     }
   } catch (...) {
     // So short that the string holds it in itself.

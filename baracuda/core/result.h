@@ -63,9 +63,10 @@ class Result;
 
 namespace internal {
 
-/// The exception in flight as an error, for the catch (...) at the API's boundary; `where` begins its message. Where the
-/// host is out of memory: Backend with ENOMEM, and a message without details if there is no memory for those either.
-Error thrown_error(std::string_view where) noexcept;
+/// The exception in flight as an error, for the catch (...) at the API's boundary; `where` begins its message. Where
+/// the host is out of memory: Backend with ENOMEM, and a message without details if there is no memory for those
+/// either. Exported, because PlanCache, a template, calls it from the user's program.
+BARACUDA_API Error thrown_error(std::string_view where) noexcept;
 
 /// What chains results, the same for Result<T> and Result<void>: `f` takes the value, for void nothing. It runs on an
 /// expiring result's value itself, and on a named one's as const. Not a pointer to a member: that takes std::invoke,
