@@ -1,5 +1,5 @@
-// What a user is told when CUDA fails, and what works afterwards: each test in a process of its own, with a driver and a
-// compiler that fail as they are told to.
+// What a user is told when CUDA fails, and what works afterwards: each test in a process of its own, with a driver and
+// a compiler that fail as they are told to.
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -126,6 +126,17 @@ FAKE_CUDA_TEST(CudaErrors, NoMemoryToLoadAKernel) {
     expect_error(cache.get(work.stream, window()), ErrorKind::Backend, 2,
                  {"WriteSlicePlan", "kernel write_slice.rows", "sm90a", function, "free device memory"});
     EXPECT_EQ(fakes.cuda.gpus[0].loaded_libraries, 0);
+  }
+  fakes.cuda.fails.clear();
+  work.expect_works(Element::F32);
+}
+
+FAKE_CUDA_TEST(CudaErrors, ADriverOlderThanTheCode) {
+  const Work work;
+  for (const int status : {200, 209, 222}) {
+    fakes.cuda.fails = {{"cuLibraryLoadData", static_cast<cuda::CUresult>(status)}};
+    expect_error(work.select(), ErrorKind::Backend, status,
+                 {"WriteSlicePlan", "newer than this driver", "update the driver", "BARACUDA_NVRTC_LIBRARY", "pack"});
   }
   fakes.cuda.fails.clear();
   work.expect_works(Element::F32);

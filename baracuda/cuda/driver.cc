@@ -76,6 +76,12 @@ std::string_view way_out(CUresult status) {
     case CUDA_ERROR_NO_DEVICE: return "see nvidia-smi and CUDA_VISIBLE_DEVICES; the CPU works without";
     case CUDA_ERROR_SYSTEM_NOT_READY: return "start the system's services, nvidia-fabricmanager for one";
     case CUDA_ERROR_SYSTEM_DRIVER_MISMATCH: return "libcuda and the kernel module are of two versions: reboot";
+    case CUDA_ERROR_INVALID_IMAGE:
+    case CUDA_ERROR_NO_BINARY_FOR_GPU:
+    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
+      return "the code was made by an NVRTC newer than this driver: update the driver, or set BARACUDA_NVRTC_LIBRARY "
+             "to "
+             "an older one, or make the kernel pack with an older one";
     // Those of which cuda.h says that the context is destroyed, or that the process must be started anew.
     case CUDA_ERROR_ECC_UNCORRECTABLE:
     case CUDA_ERROR_NVLINK_UNCORRECTABLE:
