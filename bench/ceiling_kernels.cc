@@ -89,10 +89,9 @@ std::vector<jit::KernelSpec> ceiling_kernels(Arch arch) {
 Result<jit::CompiledKernel> compile_ceiling_kernel(const jit::KernelSpec& spec) {
   BARACUDA_ASSIGN_OR_RETURN(const jit::NvrtcApi* nvrtc, jit::nvrtc());
   BARACUDA_ASSIGN_OR_RETURN(jit::CompiledKernel kernel, jit::compile(spec, *nvrtc, all_sources()));
-  const int spilled = kernel.resources.spill_store_bytes + kernel.resources.spill_load_bytes;
-  if (spilled > 0 || !kernel.resources.warnings.empty())
-    return Error::backend(0, fmt::format("kernel {} for {} is not what it is to measure:\n{}", spec.name,
-                                         spec.target.name(), kernel.log));
+  if (const std::string problem = kernel.resources.problem(); !problem.empty())
+    return Error::backend(
+        0, fmt::format("kernel {} for {} is not what it is to measure: {}", spec.name, spec.target.name(), problem));
   return kernel;
 }
 

@@ -65,19 +65,18 @@ int compile(const KernelsOptions& options) {
     const OpKernel& kernel = (*kernels)[i];
     const testing::CompiledOpKernel& result = (*compiled)[i];
     const jit::KernelResources& resources = result.resources;
-    const int spill_bytes = resources.spill_store_bytes + resources.spill_load_bytes;
     list.push_back({{"op", kernel.op->name()},
                     {"kernel", kernel.spec.name},
                     {"target", kernel.spec.target.name()},
                     {"registers", resources.registers},
                     {"static_shared_bytes", resources.static_shared_bytes},
                     {"stack_bytes", resources.stack_bytes},
-                    {"spill_bytes", spill_bytes},
+                    {"spill_bytes", resources.spill_bytes()},
                     {"seconds", result.seconds},
                     {"problem", result.problem}});
     rows.push_back({kernel.spec.name, kernel.spec.target.name(), std::to_string(resources.registers),
                     std::to_string(resources.static_shared_bytes), std::to_string(resources.stack_bytes),
-                    std::to_string(spill_bytes), fmt::format("{:.0f}", result.seconds * 1e3)});
+                    std::to_string(resources.spill_bytes()), fmt::format("{:.0f}", result.seconds * 1e3)});
     if (result.problem.empty()) continue;
     ++num_failed;
     problems += fmt::format("FAILED {} for {}: {}\n", kernel.spec.name, kernel.spec.target.name(), result.problem);

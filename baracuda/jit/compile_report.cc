@@ -15,7 +15,7 @@ Result<CompileReport> compile_report(std::span<const KernelSpec> specs) {
                               .registers = resources.registers,
                               .shared_bytes = resources.static_shared_bytes,
                               .stack_bytes = resources.stack_bytes,
-                              .spill_bytes = std::int64_t{resources.spill_store_bytes} + resources.spill_load_bytes,
+                              .spill_bytes = resources.spill_bytes(),
                               .warnings = resources.warnings,
                               .seconds = kernel->seconds});
   }

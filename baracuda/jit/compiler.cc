@@ -49,6 +49,13 @@ class Program {
 
 }  // namespace
 
+std::string KernelResources::problem() const {
+  std::string problem;
+  if (spill_bytes() > 0) problem = fmt::format("{} bytes of registers are spilled", spill_bytes());
+  for (const std::string& warning : warnings) problem.append(problem.empty() ? "" : "; ").append(warning);
+  return problem;
+}
+
 KernelResources parse_log(std::string_view log) {
   KernelResources resources;
   while (!log.empty()) {
@@ -137,8 +144,7 @@ Result<CompiledKernel> compile(const KernelSpec& spec) {
   }
   if (kernel && environment.verbose) {
     say(fmt::format("compiled {} for {} in {:.0f} ms: {} registers, {} bytes of spills", spec.name, spec.target.name(),
-                    1e3 * kernel->seconds, kernel->resources.registers,
-                    kernel->resources.spill_store_bytes + kernel->resources.spill_load_bytes));
+                    1e3 * kernel->seconds, kernel->resources.registers, kernel->resources.spill_bytes()));
   }
   return kernel;
 }

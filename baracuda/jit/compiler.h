@@ -20,6 +20,9 @@ struct KernelResources {
   int spill_load_bytes = 0;
   std::vector<std::string> warnings;  ///< ptxas's (C75xx) lines: an instruction that it could not use as written
 
+  int spill_bytes() const { return spill_store_bytes + spill_load_bytes; }
+  /// Spilled registers and warnings, in words; empty where there are none.
+  std::string problem() const;
   friend bool operator==(const KernelResources&, const KernelResources&) = default;
 };
 

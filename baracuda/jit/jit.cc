@@ -26,8 +26,7 @@ CachedKernel describe(const std::string& dir, const jit::StoredFile& file) {
   kernel.name = entry->manifest_field("name");
   kernel.target = entry->manifest_field("target");
   kernel.registers = entry->kernel.resources.registers;
-  kernel.spill_bytes =
-      std::int64_t{entry->kernel.resources.spill_store_bytes} + entry->kernel.resources.spill_load_bytes;
+  kernel.spill_bytes = entry->kernel.resources.spill_bytes();
   kernel.compile_seconds = entry->kernel.seconds;
   return kernel;
 }
