@@ -33,8 +33,15 @@ std::string entry() {
   return bytes.value_or("");
 }
 
+/// Empty where it is foreign or damaged.
+std::optional<KernelEntry> decoded(std::string_view bytes) {
+  auto entry = decode_entry(bytes);
+  EXPECT_TRUE(entry) << entry.error().message;
+  return entry ? *std::move(entry) : std::nullopt;
+}
+
 TEST(KernelEntry, KeepsEverything) {
-  const auto read = decode_entry(entry());
+  const auto read = decoded(entry());
   ASSERT_TRUE(read);
   EXPECT_EQ(read->manifest, kManifest);
   EXPECT_EQ(read->kernel.cubin, kernel().cubin);
@@ -44,7 +51,7 @@ TEST(KernelEntry, KeepsEverything) {
 }
 
 TEST(KernelEntry, KeepsNothingAtAll) {
-  const auto read = decode_entry(*encode_entry("", CompiledKernel()));
+  const auto read = decoded(*encode_entry("", CompiledKernel()));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->kernel.resources, KernelResources());
   EXPECT_TRUE(read->kernel.cubin.empty() && read->kernel.log.empty());
@@ -59,7 +66,7 @@ TEST(KernelEntry, ItsHeadIsTextForPeople) {
 }
 
 TEST(KernelEntry, FieldsOfTheManifest) {
-  const auto read = decode_entry(entry());
+  const auto read = decoded(entry());
   ASSERT_TRUE(read);
   EXPECT_EQ(read->manifest_field("key"), "0123");
   EXPECT_EQ(read->manifest_field("name"), "op.rows");
@@ -74,23 +81,23 @@ TEST(KernelEntry, EveryByteCounts) {
     for (const char bits : {'\x01', '\x80'}) {
       std::string damaged = sound;
       damaged[i] = static_cast<char>(damaged[i] ^ bits);
-      EXPECT_FALSE(decode_entry(damaged)) << "byte " << i;
+      EXPECT_FALSE(decoded(damaged)) << "byte " << i;
     }
   }
 }
 
 TEST(KernelEntry, EveryLengthCounts) {
   const std::string sound = entry();
-  for (std::size_t i = 0; i < sound.size(); ++i) EXPECT_FALSE(decode_entry(sound.substr(0, i))) << i;
-  EXPECT_FALSE(decode_entry(sound + '\0'));
-  EXPECT_FALSE(decode_entry(sound + sound));
+  for (std::size_t i = 0; i < sound.size(); ++i) EXPECT_FALSE(decoded(sound.substr(0, i))) << i;
+  EXPECT_FALSE(decoded(sound + '\0'));
+  EXPECT_FALSE(decoded(sound + sound));
 }
 
 TEST(KernelEntry, AnotherVersionIsForeign) {
   std::string bytes = entry();
   const std::size_t version = bytes.find('1');
   bytes[version] = '2';
-  EXPECT_FALSE(decode_entry(bytes));
+  EXPECT_FALSE(decoded(bytes));
 }
 
 TEST(KernelEntry, AChecksumThatHoldsDoesNotMakeNonsenseSound) {
@@ -101,10 +108,10 @@ TEST(KernelEntry, AChecksumThatHoldsDoesNotMakeNonsenseSound) {
   };
   ASSERT_EQ(with_checksum(sound.substr(body_begin)), sound);
   const std::string body = sound.substr(body_begin);
-  for (std::size_t i = 0; i < body.size(); i += 3) EXPECT_FALSE(decode_entry(with_checksum(body.substr(0, i)))) << i;
+  for (std::size_t i = 0; i < body.size(); i += 3) EXPECT_FALSE(decoded(with_checksum(body.substr(0, i)))) << i;
   for (const char* other : {"", "\n", "manifest 0\n\n", "manifest 18446744073709551615\n\n", "manifest -1\n\n"})
-    EXPECT_FALSE(decode_entry(with_checksum(other))) << other;
-  EXPECT_FALSE(decode_entry(with_checksum(body + "more")));
+    EXPECT_FALSE(decoded(with_checksum(other))) << other;
+  EXPECT_FALSE(decoded(with_checksum(body + "more")));
 }
 
 }  // namespace

@@ -15,9 +15,11 @@
 #include "baracuda/jit/kernel_cache.h"
 #include "baracuda/ops/write_slice/write_slice.h"
 #include "testing/child_process.h"
+#include "testing/files.h"
 #include "testing/kernels.h"
 #include "testing/options.h"
 #include "testing/random.h"
+#include "tests/doubles/fake_machine.h"
 
 namespace baracuda::jit {
 namespace {
@@ -101,6 +103,17 @@ TEST(KernelPack, TheSameKernelsMakeTheSameBytes) {
   EXPECT_EQ(bytes_of(slower), bytes_of(pack_of(kNewer, {1, 2, 3})));
   EXPECT_EQ(bytes_of(*decode_pack(bytes_of(slower))), bytes_of(slower));
   EXPECT_NE(bytes_of(slower), bytes_of(pack_of(kOlder, {1, 2, 3})));
+}
+
+TEST(KernelPack, SaysWhatItIsCutIn) {
+  const std::string sound = bytes_of(pack_of(kNewer, {1, 2}));
+  const auto in_kernel = decode_pack(sound.substr(0, sound.size() - 10));
+  ASSERT_FALSE(in_kernel);
+  EXPECT_TRUE(mentions(in_kernel.error(), "ends within kernel 2 of 2")) << in_kernel.error().message;
+  const std::size_t second = sound.rfind("\nkernel ") + 1;
+  const auto between = decode_pack(sound.substr(0, second));
+  ASSERT_FALSE(between);
+  EXPECT_TRUE(mentions(between.error(), "ends before kernel 2 of 2")) << between.error().message;
 }
 
 TEST(KernelPack, ItsHeadIsTextForPeople) {
@@ -323,6 +336,19 @@ TEST_F(KernelPacksTest, AMissingKernelSaysWhatToDo) {
 }
 
 // --- the process's, as the environment sets it ---
+
+FAKE_CUDA_TEST(KernelPacksOfTheProcess, AFileThatCouldNotBeReadIsReadLater) {
+  const std::string path = ::testing::TempDir() + "baracuda-late-" + std::to_string(getpid()) + ".pack";
+  setenv("BARACUDA_KERNEL_PACK", path.c_str(), 1);
+  const auto absent = loaded_kernel_packs();
+  ASSERT_FALSE(absent);
+  EXPECT_EQ(absent.error().kind, ErrorKind::Io);
+  ASSERT_TRUE(testing::write_file(path, bytes_of(pack_of(kNewer, {1}))));
+  const auto packs = loaded_kernel_packs();
+  ASSERT_TRUE(packs) << packs.error().message;
+  EXPECT_EQ(packs->size(), 1u);
+  unlink(path.c_str());
+}
 
 /// What a plan says that has a kernel to compile: the compiler's report, in a process without NVRTC.
 int compile_plan(const ChildArguments& arguments) {

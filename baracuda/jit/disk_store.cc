@@ -64,6 +64,11 @@ class FileLock : public KernelStore::Lock {
   struct flock range_;
 };
 
+/// Empty as well where no checksum can be computed: what is not known to be sound is compiled anew.
+std::optional<KernelEntry> entry_of(std::string_view bytes) {
+  return decode_entry(bytes).value_or(std::optional<KernelEntry>());
+}
+
 }  // namespace
 
 DiskStore::DiskStore(Options options) : options_(std::move(options)) {
@@ -80,7 +85,7 @@ std::optional<CompiledKernel> DiskStore::load(const KernelSpec& spec, const Kern
   const File file = open_to_read(path_of(file_stem(spec, key).append(kSuffix)));
   const std::optional<std::string> bytes = read_all(file);
   if (!bytes) return std::nullopt;
-  std::optional<KernelEntry> entry = decode_entry(*bytes);
+  std::optional<KernelEntry> entry = entry_of(*bytes);
   const auto manifest = kernel_manifest(spec, key, options_.nvrtc_version, options_.sources);
   if (!entry || !manifest || entry->manifest != *manifest) return std::nullopt;
 
@@ -189,7 +194,7 @@ Result<std::vector<StoredFile>> list_stored(const std::string& dir) {
 
 std::optional<KernelEntry> read_entry(const std::string& path) {
   const std::optional<std::string> bytes = read_all(open_to_read(path));
-  return bytes ? decode_entry(*bytes) : std::nullopt;
+  return bytes ? entry_of(*bytes) : std::nullopt;
 }
 
 }  // namespace baracuda::jit

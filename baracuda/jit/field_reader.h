@@ -35,7 +35,10 @@ class FieldReader {
   std::string_view block(std::string_view kind) {
     std::size_t bytes = 0;
     number(kind, bytes);
-    if (bytes > rest_.size()) sound_ = false;
+    if (bytes > rest_.size()) {
+      is_cut_short_ = sound_;
+      sound_ = false;
+    }
     if (!sound_) return {};
     const std::string_view block = rest_.substr(0, bytes);
     rest_.remove_prefix(bytes);
@@ -46,12 +49,15 @@ class FieldReader {
   std::string_view rest() const { return rest_; }
   std::size_t offset() const { return size_ - rest_.size(); }
   bool sound() const { return sound_; }
+  /// Whether the first thing that was not as expected is a block that is longer than what is left.
+  bool is_cut_short() const { return is_cut_short_; }
   bool ended_well() const { return sound_ && rest_.empty(); }
 
  private:
   std::size_t size_;
   std::string_view rest_;
   bool sound_ = true;
+  bool is_cut_short_ = false;
 };
 
 }  // namespace baracuda::jit

@@ -46,7 +46,7 @@ Result<std::string> encode_entry(std::string_view manifest, const CompiledKernel
   return fmt::format("{}checksum {}\n", kFirstLine, hex(checksum)) + body;
 }
 
-std::optional<KernelEntry> decode_entry(std::string_view bytes) {
+Result<std::optional<KernelEntry>> decode_entry(std::string_view bytes) {
   constexpr std::size_t kHexDigits = 2 * std::tuple_size_v<Sha256>;
   FieldReader reader(bytes);
   reader.expect(kFirstLine);
@@ -54,8 +54,9 @@ std::optional<KernelEntry> decode_entry(std::string_view bytes) {
   const std::string_view checksum = reader.rest().substr(0, kHexDigits);
   reader.expect(checksum);
   reader.expect("\n");
-  const Result<Sha256> actual = sha256(reader.rest());
-  if (!actual || hex(*actual) != checksum) return std::nullopt;
+  if (!reader.sound()) return std::optional<KernelEntry>();
+  BARACUDA_ASSIGN_OR_RETURN(const Sha256 actual, sha256(reader.rest()));
+  if (hex(actual) != checksum) return std::optional<KernelEntry>();
 
   KernelEntry entry;
   KernelResources& resources = entry.kernel.resources;
@@ -70,14 +71,14 @@ std::optional<KernelEntry> decode_entry(std::string_view bytes) {
   std::int64_t microseconds = 0;
   reader.number("microseconds", microseconds);
   const std::string_view cubin = reader.block("cubin");
-  if (!reader.ended_well()) return std::nullopt;
+  if (!reader.ended_well()) return std::optional<KernelEntry>();
 
   for (; !warnings.empty(); warnings.remove_prefix(std::min(warnings.find('\n'), warnings.size() - 1) + 1))
     resources.warnings.emplace_back(warnings.substr(0, warnings.find('\n')));
   entry.kernel.seconds = 1e-6 * static_cast<double>(microseconds);
   entry.kernel.cubin.resize(cubin.size());
   if (!cubin.empty()) std::memcpy(entry.kernel.cubin.data(), cubin.data(), cubin.size());
-  return entry;
+  return std::optional(std::move(entry));
 }
 
 }  // namespace baracuda::jit

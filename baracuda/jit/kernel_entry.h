@@ -31,6 +31,7 @@ struct KernelEntry {
 Result<std::string> encode_entry(std::string_view manifest, const CompiledKernel& kernel);
 
 /// Empty for all that encode_entry of this version did not write, or not like that: damaged, cut short, longer.
-std::optional<KernelEntry> decode_entry(std::string_view bytes);
+/// Errors: Backend (no SHA-256), which says nothing of the bytes.
+Result<std::optional<KernelEntry>> decode_entry(std::string_view bytes);
 
 }  // namespace baracuda::jit

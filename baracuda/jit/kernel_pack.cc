@@ -43,8 +43,10 @@ Error no_pack() {
 
 /// What a reader says of bytes that end too early, or are other than they should be.
 Error unexpected(const FieldReader& reader, std::string_view expected) {
-  return malformed(reader.offset(),
-                   fmt::format("{} {}", reader.rest().empty() ? "the pack ends before" : "expected", expected));
+  const std::string_view fault = reader.is_cut_short()   ? "the pack ends within"
+                                 : reader.rest().empty() ? "the pack ends before"
+                                                         : "expected";
+  return malformed(reader.offset(), fmt::format("{} {}", fault, expected));
 }
 
 Error in_file(const std::string& path, Error error) {
@@ -100,7 +102,7 @@ Result<KernelPack> decode_pack(std::string_view bytes) {
     const std::string_view encoded = reader.block("kernel");
     if (!reader.sound()) return unexpected(reader, which);
     const std::size_t begin = reader.offset() - encoded.size() - 1;
-    auto entry = decode_entry(encoded);
+    BARACUDA_ASSIGN_OR_RETURN(std::optional<KernelEntry> entry, decode_entry(encoded));
     if (!entry) return malformed(begin, which + " is damaged: its checksum does not hold");
     const auto key = parse_key(entry->manifest_field("key"));
     if (!key || entry->manifest_field("nvrtc") != version_text(pack.nvrtc_version))
@@ -175,8 +177,7 @@ Error KernelPacks::missing(const KernelSpec& spec, const Error& no_compiler) con
   }
   message += fmt::format(
       ". Where there is a libnvrtc, `baracuda pack LIST -o FILE --arch {}{}` makes a pack; a line of LIST is the case, "
-      "or "
-      "\"{}\" for every kernel of the op. {}",
+      "or \"{}\" for every kernel of the op. {}",
       is_native ? "" : "CLASS@", target, op_of(spec.name), no_compiler.message);
   return Error::unsupported(std::move(message));
 }
@@ -187,18 +188,26 @@ std::vector<KernelPackInfo> KernelPacks::infos() const {
   return infos;
 }
 
+Result<KernelPacks*> KernelPacks::of_environment() {
+  const Environment& environment = Environment::process();
+  auto packs = std::make_unique<KernelPacks>(environment.jit_dump);
+  for (const std::string& path : environment.kernel_packs) {
+    BARACUDA_RETURN_IF_ERROR(packs->load(path).transform_error([](Error error) {
+      error.message = "BARACUDA_KERNEL_PACK: " + error.message;
+      return error;
+    }));
+  }
+  return packs.release();  // never destroyed, as the cache
+}
+
 Result<KernelPacks*> KernelPacks::process() {
-  static const auto& packs = *new Result<KernelPacks*>([]() -> Result<KernelPacks*> {
-    const Environment& environment = Environment::process();
-    auto* fresh = new KernelPacks(environment.jit_dump);  // never destroyed, as the cache
-    for (const std::string& path : environment.kernel_packs) {
-      BARACUDA_RETURN_IF_ERROR(fresh->load(path).transform_error([](Error error) {
-        error.message = "BARACUDA_KERNEL_PACK: " + error.message;
-        return error;
-      }));
-    }
-    return fresh;
-  }());
+  static std::mutex mutex;
+  static auto& kept = *new std::optional<Result<KernelPacks*>>();
+  const std::lock_guard lock(mutex);
+  if (kept) return *kept;
+  Result<KernelPacks*> packs = of_environment();
+  // What is wrong with a file's bytes stays wrong; all else, such as too many open files, may pass.
+  if (packs || packs.error().kind == ErrorKind::MalformedFile) kept = packs;
   return packs;
 }
 

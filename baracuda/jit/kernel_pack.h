@@ -32,7 +32,8 @@ struct KernelPack {
 /// Errors: Backend (no SHA-256).
 Result<std::string> encode_pack(const KernelPack& pack);
 
-/// Errors: MalformedFile, with the offset of the first thing that encode_pack of this version did not write like that.
+/// Errors: MalformedFile, with the offset of the first thing that encode_pack of this version did not write like that;
+/// Backend (no SHA-256).
 Result<KernelPack> decode_pack(std::string_view bytes);
 
 /// `bytes`: of the file.
@@ -60,7 +61,8 @@ class KernelPacks {
   std::vector<KernelPackInfo> infos() const;
 
   /// The process's: those that BARACUDA_KERNEL_PACK names, from the first call on, and what load_kernel_pack adds.
-  /// Errors: as load_kernel_pack, of the variable; they stay for the life of the process.
+  /// Errors: as load_kernel_pack, of the variable; MalformedFile stays for the life of the process, others are tried
+  /// again.
   static Result<KernelPacks*> process();
 
  private:
@@ -70,6 +72,7 @@ class KernelPacks {
     KernelPack pack;
   };
   std::vector<std::shared_ptr<const Loaded>> loaded() const;
+  static Result<KernelPacks*> of_environment();
 
   const std::string dump_dir_;
   mutable std::mutex mutex_;
