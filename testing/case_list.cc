@@ -1,9 +1,9 @@
 #include "testing/case_list.h"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
+
+#include "baracuda/jit/files.h"
 
 namespace baracuda::testing {
 namespace {
@@ -32,15 +32,14 @@ std::vector<ListedCase> parse_case_list(std::string_view text, std::string_view 
 Result<std::vector<ListedCase>> read_case_list(const std::string& path) {
   const bool is_stdin = path == "-";
   const std::string name = is_stdin ? "stdin" : path;
-  const auto io_error = [&] { return Error::io(errno, name + ": " + std::strerror(errno)); };
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(is_stdin ? nullptr : std::fopen(path.c_str(), "r"),
                                                              &std::fclose);
   std::FILE* const in = is_stdin ? stdin : file.get();
-  if (!in) return io_error();
+  if (!in) return jit::io_error(name);
   std::string text;
   char piece[4096];
   while (const std::size_t bytes = std::fread(piece, 1, sizeof(piece), in)) text.append(piece, bytes);
-  if (std::ferror(in)) return io_error();
+  if (std::ferror(in)) return jit::io_error(name);
   std::vector<ListedCase> cases = parse_case_list(text, name);
   if (cases.empty())
     return Error::invalid_problem(name + " has no case, expected lines such as \"write_slice element=f32 dest=4 …\"");

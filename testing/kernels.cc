@@ -1,10 +1,8 @@
 #include "testing/kernels.h"
 
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <atomic>
-#include <cerrno>
 #include <charconv>
 #include <memory>
 #include <set>
@@ -14,10 +12,10 @@
 #include "baracuda/core/env.h"
 #include "baracuda/core/propagate.h"
 #include "baracuda/cuda/context.h"
-#include "baracuda/jit/files.h"
 #include "baracuda/jit/kernel_cache.h"
 #include "baracuda/jit/kernel_pack.h"
 #include "testing/case_text.h"
+#include "testing/files.h"
 #include "testing/machine.h"
 
 namespace baracuda::testing {
@@ -34,15 +32,10 @@ Result<jit::NvrtcVersion> parse_version(std::string_view text) {
   return Error::invalid_problem(fmt::format("NVRTC's version is \"{}\", expected MAJOR.MINOR as in 13.0", text));
 }
 
-CompiledOpKernel compile_one(const jit::KernelSpec& spec) {
-  Result<jit::CompiledKernel> kernel = jit::compile(spec);
-  if (!kernel) return {.problem = kernel.error().message};
-  CompiledOpKernel compiled{.resources = std::move(kernel->resources), .seconds = kernel->seconds};
-  const jit::KernelResources& resources = compiled.resources;
-  if (const int spilled = resources.spill_store_bytes + resources.spill_load_bytes; spilled > 0)
-    compiled.problem = fmt::format("{} bytes of registers are spilled", spilled);
-  for (const std::string& warning : resources.warnings)
-    compiled.problem.append(compiled.problem.empty() ? "" : "; ").append(warning);
+Result<CompiledOpKernel> compile_one(const jit::KernelSpec& spec) {
+  BARACUDA_ASSIGN_OR_RETURN(jit::CompiledKernel kernel, jit::compile(spec));
+  CompiledOpKernel compiled{.resources = std::move(kernel.resources), .seconds = kernel.seconds};
+  compiled.problem = compiled.resources.problem();
   return compiled;
 }
 
@@ -55,15 +48,27 @@ Result<std::shared_ptr<const jit::KernelEntry>> compile_to_pack(jit::KernelSpec 
   return std::make_shared<const jit::KernelEntry>(jit::KernelEntry{std::move(manifest), *compiled});
 }
 
-template <class F>
-void for_each_in_parallel(std::size_t count, F&& f) {
+/// What `f(kernel)`, a Result, says of each, in their order, on as many threads as the machine has. What a call throws
+/// is its error.
+template <class Kernel, class F>
+auto for_each_in_parallel(std::span<const Kernel> kernels, F&& f) {
+  using Answer = decltype(f(kernels[0]));
+  std::vector<Answer> answers(kernels.size(), Answer(Error()));
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
-    for (std::size_t i = next++; i < count; i = next++) f(i);
+    for (std::size_t i = next++; i < kernels.size(); i = next++) {
+      try {
+        answers[i] = f(kernels[i]);
+      } catch (...) {
+        answers[i] = baracuda::internal::thrown_error("compiling a kernel");
+      }
+    }
   };
   std::vector<std::jthread> workers;
   for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) workers.emplace_back(work);
   work();
+  workers.clear();
+  return answers;
 }
 
 }  // namespace
@@ -79,8 +84,7 @@ Result<CompileTarget> parse_compile_target(std::string_view name) {
   const auto bad = [&](std::string_view why) {
     return Error::invalid_problem(
         fmt::format("\"{}\" is nothing to compile for: {}; expected sm80, sm89 or sm90a, or as in sm80@sm90 a class "
-                    "for the compute "
-                    "capability of a newer device",
+                    "for the compute capability of a newer device",
                     name, why));
   };
   const std::size_t at = name.find('@');
@@ -144,8 +148,9 @@ Result<std::string> key_of(const OpKernel& kernel, std::string_view nvrtc_versio
 
 Result<std::vector<CompiledOpKernel>> compile_kernels(std::span<const OpKernel> kernels) {
   BARACUDA_RETURN_IF_ERROR(jit::nvrtc());
-  std::vector<CompiledOpKernel> compiled(kernels.size());
-  for_each_in_parallel(kernels.size(), [&](std::size_t i) { compiled[i] = compile_one(kernels[i].spec); });
+  std::vector<CompiledOpKernel> compiled;
+  for (auto& answer : for_each_in_parallel(kernels, [](const OpKernel& kernel) { return compile_one(kernel.spec); }))
+    compiled.push_back(answer ? *std::move(answer) : CompiledOpKernel{.problem = answer.error().message});
   return compiled;
 }
 
@@ -178,48 +183,38 @@ Result<WarmReport> warm_kernels(std::span<const OpKernel> kernels) {
     }
   }
 
-  std::vector<std::string> problems(to_compile.size());
-  for_each_in_parallel(to_compile.size(), [&](std::size_t i) {
-    if (const auto compiled = jit::process_kernel(to_compile[i]); !compiled) problems[i] = compiled.error().message;
-  });
+  const auto answers = for_each_in_parallel(std::span<const jit::KernelSpec>(to_compile),
+                                            [](const jit::KernelSpec& spec) { return jit::process_kernel(spec); });
   // Only now: the last ones may have taken the room of the first.
   for (std::size_t i = 0; i < to_compile.size(); ++i) {
     const jit::KernelSpec& spec = to_compile[i];
-    if (problems[i].empty() && !cache.has_stored(spec, *jit::kernel_key(spec, *compiler)))
-      problems[i] = fmt::format(
+    if (!answers[i]) {
+      report.problems.push_back(answers[i].error().message);
+    } else if (!cache.has_stored(spec, *jit::kernel_key(spec, *compiler))) {
+      report.problems.push_back(fmt::format(
           "kernel {} for {}: compiled, but {} does not keep it; BARACUDA_VERBOSE=1 says why it cannot be written, and "
           "BARACUDA_CACHE_MAX_BYTES bounds it",
-          spec.name, spec.target.name(), environment.cache_dir);
-    if (problems[i].empty()) {
-      ++report.compiled;
+          spec.name, spec.target.name(), environment.cache_dir));
     } else {
-      report.problems.push_back(std::move(problems[i]));
+      ++report.compiled;
     }
   }
   return report;
 }
 
 Result<KernelPackInfo> write_kernel_pack(const std::string& path, std::span<const OpKernel> kernels) {
-  // The rename would put the pack in the place of a device.
-  if (struct stat status; stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
-    return Error::io(S_ISDIR(status.st_mode) ? EISDIR : EEXIST,
-                     path + ": is no regular file, so no pack is written there");
+  BARACUDA_RETURN_IF_ERROR(check_can_write(path));
   jit::KernelPack pack;
   BARACUDA_ASSIGN_OR_RETURN(pack.nvrtc_version, jit::process_compiler());
 
-  using Entry = std::shared_ptr<const jit::KernelEntry>;
-  std::vector<Result<Entry>> entries(kernels.size(), Entry());
-  for_each_in_parallel(kernels.size(),
-                       [&](std::size_t i) { entries[i] = compile_to_pack(kernels[i].spec, pack.nvrtc_version); });
-  for (auto& entry : entries) {
+  for (const auto& entry : for_each_in_parallel(
+           kernels, [&](const OpKernel& kernel) { return compile_to_pack(kernel.spec, pack.nvrtc_version); })) {
     BARACUDA_RETURN_IF_ERROR(entry);
     pack.kernels.emplace((*entry)->kernel.key, *entry);
   }
 
   BARACUDA_ASSIGN_OR_RETURN(const std::string bytes, jit::encode_pack(pack));
-  const std::size_t slash = path.rfind('/');
-  const std::string dir = slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  BARACUDA_RETURN_IF_ERROR(jit::write_and_rename(dir, path.substr(slash + 1), bytes));
+  BARACUDA_RETURN_IF_ERROR(write_file(path, bytes));
   return jit::describe_pack(path, bytes.size(), pack);
 }
 

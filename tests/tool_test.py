@@ -391,6 +391,14 @@ class Bench(Tool):
             self.refuse(BAD_INPUT, "bench", *device, *arguments, words=words)
         self.refuse(FAILURE, "bench", "--device", "cpu", "--json", str(self.folder / "no/b.json"), self.CASE,
                     words=("no/b.json",))
+        self.refuse(FAILURE, "bench", "--device", "cpu", "--json", "/dev/null", self.CASE, words=("regular file",))
+
+    def test_a_bench_that_fails_leaves_the_old_results(self):
+        path = self.folder / "kept.json"
+        path.write_text("old")
+        self.refuse(FAILURE, "bench", "--device", "cpu", "--json", str(path),
+                    "write_slice element=f32 dest=10000000000000x64 start=0x0 end=1x64", words=("memory",))
+        self.assertEqual(("old", [path]), (path.read_text(), list(self.folder.iterdir())))
 
 
 class Kernels(Tool):

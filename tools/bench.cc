@@ -1,18 +1,16 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "baracuda/core/version.h"
 #include "bench/report.h"
 #include "testing/case_text.h"
 #include "testing/devices.h"
+#include "testing/files.h"
 #include "testing/machine.h"
 #include "tools/commands.h"
 
@@ -187,16 +185,6 @@ json to_json(const BenchReport& report, const BenchCommandOptions& options) {
           {"cases", cases}};
 }
 
-using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-Error io_error(const std::string& path) { return Error::io(errno, path + ": " + std::strerror(errno)); }
-
-Result<void> write_and_close(File file, const std::string& path, const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
-  if (std::fclose(file.release()) != 0 || !written) return io_error(path);
-  return {};
-}
-
 // ---- as a table -----------------------------------------------------------------------------------------------------
 
 std::string us(double seconds) { return fmt::format("{:.4g}", seconds * 1e6); }
@@ -270,8 +258,8 @@ int bench(const BenchCommandOptions& options) {
   if (!cases) return fail(cases.error());
 
   // Before the minutes that the rest may take.
-  File file(options.json.empty() ? nullptr : std::fopen(options.json.c_str(), "w"), &std::fclose);
-  if (!options.json.empty() && !file) return fail(io_error(options.json));
+  if (!options.json.empty())
+    if (const auto can_write = testing::check_can_write(options.json); !can_write) return fail(can_write.error());
 
   const Result<BenchReport> report = [&] {
     ProgressBar bar;
@@ -280,9 +268,8 @@ int bench(const BenchCommandOptions& options) {
   }();
   if (!report) return fail(report.error());
   print_report(*report);
-  if (!file) return kSuccess;
-  const std::string text = to_json(*report, options).dump(2) + "\n";
-  const Result<void> written = write_and_close(std::move(file), options.json, text);
+  if (options.json.empty()) return kSuccess;
+  const Result<void> written = testing::write_file(options.json, to_json(*report, options).dump(2) + "\n");
   return written ? kSuccess : fail(written.error());
 }
 

@@ -21,7 +21,16 @@ std::string no_command(const CLI::App& app) {
 }
 
 /// As a shell would have to be given it.
-std::string quoted(const std::string& word) { return word.find(' ') == word.npos ? word : "'" + word + "'"; }
+std::string quoted(std::string_view word) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=,.:/@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == word.npos) return std::string(word);
+  std::string text = "'";
+  for (const char character : word) {
+    if (character == '\'') text += "'\\'";
+    text += character;
+  }
+  return text + "'";
+}
 
 }  // namespace
 
