@@ -22,7 +22,6 @@ struct Nvml {
   nvmlReturn_t (*nvmlSystemGetDriverVersion)(char*, unsigned);
   nvmlReturn_t (*nvmlDeviceGetHandleByPciBusId_v2)(const char*, nvmlDevice_t*);
   nvmlReturn_t (*nvmlDeviceGetClockInfo)(nvmlDevice_t, int, unsigned*);
-  nvmlReturn_t (*nvmlDeviceGetMaxClockInfo)(nvmlDevice_t, int, unsigned*);
   nvmlReturn_t (*nvmlDeviceGetPowerUsage)(nvmlDevice_t, unsigned*);
 };
 
@@ -43,7 +42,6 @@ Result<Nvml> load_nvml() {
   BARACUDA_RESOLVE(nvmlSystemGetDriverVersion);
   BARACUDA_RESOLVE(nvmlDeviceGetHandleByPciBusId_v2);
   BARACUDA_RESOLVE(nvmlDeviceGetClockInfo);
-  BARACUDA_RESOLVE(nvmlDeviceGetMaxClockInfo);
   BARACUDA_RESOLVE(nvmlDeviceGetPowerUsage);
 #undef BARACUDA_RESOLVE
   if (const nvmlReturn_t status = nvml.nvmlInit_v2(); status != 0)
@@ -83,10 +81,6 @@ Result<GpuClocks> GpuClocks::open(int ordinal) {
   GpuClocks clocks;
   BARACUDA_RETURN_IF_ERROR(
       check(nvml->nvmlDeviceGetHandleByPciBusId_v2(bus_id, &clocks.device_), "nvmlDeviceGetHandleByPciBusId"));
-  unsigned mhz = 0;
-  BARACUDA_RETURN_IF_ERROR(
-      check(nvml->nvmlDeviceGetMaxClockInfo(clocks.device_, kClockSm, &mhz), "nvmlDeviceGetMaxClockInfo"));
-  clocks.max_sm_mhz_ = static_cast<int>(mhz);
   char version[96] = {};
   BARACUDA_RETURN_IF_ERROR(
       check(nvml->nvmlSystemGetDriverVersion(version, sizeof(version)), "nvmlSystemGetDriverVersion"));

@@ -20,13 +20,11 @@ class GpuClocks {
   Result<Reading> read() const;
   /// Alone, because it is asked for while kernels run.
   Result<int> sm_mhz() const;
-  int max_sm_mhz() const { return max_sm_mhz_; }
   /// "580.159.04".
   const std::string& driver_version() const { return driver_version_; }
 
  private:
   void* device_ = nullptr;
-  int max_sm_mhz_ = 0;
   std::string driver_version_;
 };
 

@@ -14,16 +14,16 @@ using testing::Op;
 class BenchTest : public ::testing::TestWithParam<Device> {};
 
 TEST_P(BenchTest, EveryOpHasCasesThatCanBeSelected) {
-  // The GPUs' cases too, where there is none: what they are is the same everywhere.
-  for (const Op* op : testing::ops())
-    for (const Device device : {Device::cpu(), Device::cuda()}) {
-      const std::vector<std::string> cases = op->bench_cases(device);
-      EXPECT_FALSE(cases.empty()) << op->name();
-      for (const std::string& text : cases) {
-        const auto selected = op->select(text, Stream::cpu());
-        EXPECT_TRUE(selected) << text << ": " << selected.error().message;
-      }
+  const auto stream = testing::make_stream(GetParam());
+  ASSERT_TRUE(stream) << stream.error().message;
+  for (const Op* op : testing::ops()) {
+    const std::vector<std::string> cases = op->bench_cases(GetParam());
+    EXPECT_FALSE(cases.empty()) << op->name();
+    for (const std::string& text : cases) {
+      const auto selected = op->select(text, *stream);
+      EXPECT_TRUE(selected) << text << ": " << selected.error().message;
     }
+  }
 }
 
 const std::string kCases[] = {
