@@ -11,6 +11,8 @@
 #include <optional>
 
 #include "baracuda/baracuda.h"
+#include "baracuda/jit/files.h"
+#include "baracuda/jit/kernel_pack.h"
 #include "testing/call_counter.h"
 #include "testing/options.h"
 #include "tests/doubles/fake_machine.h"
@@ -129,10 +131,19 @@ Result<void> use_buffer(const Stream& stream) {
   return {};
 }
 
-FAKE_CUDA_TEST(HostMemory, RunsOutOnTheCpu) {
-  if (!kCanCountCalls) return;
+class HostMemory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!kCanCountCalls) GTEST_SKIP() << "a sanitizer has the functions that would have to fail";
+  }
+};
+
+FAKE_CUDA_TEST_F(HostMemory, RunsOutOnTheCpu) {
   check_every_allocation("plans", [] { return plan_all(Stream::cpu()); });
   check_every_allocation("buffers", [] { return use_buffer(Stream::cpu()); });
+  check_every_allocation("a sku", [] {
+    return drop_value(parse_sku("a_name_that_a_string_allocates/f32/-/-/another_of_those_names/sm90a/bespoke"));
+  });
   check_every_allocation("devices", [] {
     return drop_value(Device::parse("a device whose name is long")).or_else([](const Error& error) {
       return error.kind == ErrorKind::InvalidProblem ? Result<void>() : Result<void>(error);
@@ -141,15 +152,13 @@ FAKE_CUDA_TEST(HostMemory, RunsOutOnTheCpu) {
 }
 
 /// From a process that has asked for nothing yet: driver, compiler and contexts are found on the way.
-FAKE_CUDA_TEST(HostMemory, RunsOutWhileCudaStarts) {
-  if (!kCanCountCalls) return;
+FAKE_CUDA_TEST_F(HostMemory, RunsOutWhileCudaStarts) {
   check_every_allocation("the first stream", [] { return drop_value(Stream::cuda()); });
   check_every_allocation("the first plan for a GPU",
                          [] { return drop_value(WriteSlicePlan::compile(window(), {}, DeviceInfo::sm90a())); });
 }
 
-FAKE_CUDA_TEST(HostMemory, RunsOutOnAGpu) {
-  if (!kCanCountCalls) return;
+FAKE_CUDA_TEST_F(HostMemory, RunsOutOnAGpu) {
   const Stream stream = *Stream::cuda();
   ASSERT_TRUE(WriteSlicePlan::select(stream, {Element::U8, {8, 64}, {1, 3}, {8, 64}}));  // the compiler is open
   check_every_allocation("plans", [&] { return plan_all(stream); });
@@ -158,8 +167,7 @@ FAKE_CUDA_TEST(HostMemory, RunsOutOnAGpu) {
 }
 
 /// With a folder for kernels, which holds what a process left there that ran out of memory.
-FAKE_CUDA_TEST(HostMemory, RunsOutWithACacheOnDisk) {
-  if (!kCanCountCalls) return;
+FAKE_CUDA_TEST_F(HostMemory, RunsOutWithACacheOnDisk) {
   std::string folder = ::testing::TempDir() + "baracuda-host-memory-XXXXXX";
   ASSERT_TRUE(mkdtemp(folder.data()));
   setenv("BARACUDA_CACHE_DIR", folder.c_str(), 1);
@@ -171,6 +179,27 @@ FAKE_CUDA_TEST(HostMemory, RunsOutWithACacheOnDisk) {
   EXPECT_EQ(rmdir(folder.c_str()), -1) << "the lock's file stays";
   EXPECT_EQ(unlink((folder + "/.baracuda-lock").c_str()), 0);
   EXPECT_EQ(rmdir(folder.c_str()), 0);
+}
+
+/// A pack of one kernel; made without the environment, which tests set afterwards.
+std::string write_pack() {
+  constexpr jit::NvrtcVersion kCompiler = {13, 0};
+  const jit::KernelSpec spec{.name = "op.kernel", .text = "a kernel", .target = native_target(Arch::Sm90a)};
+  jit::KernelPack pack{.nvrtc_version = kCompiler, .kernels = {}};
+  const jit::KernelKey key = *jit::kernel_key(spec, kCompiler);
+  pack.kernels.emplace(
+      key, std::make_shared<const jit::KernelEntry>(jit::KernelEntry{*jit::kernel_manifest(spec, key, kCompiler), {}}));
+  const std::string name = "baracuda-host-memory-" + std::to_string(getpid()) + ".pack";
+  EXPECT_TRUE(jit::write_and_rename(::testing::TempDir(), name, *jit::encode_pack(pack)));
+  return ::testing::TempDir() + name;
+}
+
+FAKE_CUDA_TEST_F(HostMemory, RunsOutWhileAPackIsLoaded) {
+  const std::string path = write_pack();
+  check_every_allocation("a pack", [&] { return drop_value(load_kernel_pack(path)); });
+  setenv("BARACUDA_KERNEL_PACK", path.c_str(), 1);
+  check_every_allocation("the packs of the environment", [] { return drop_value(loaded_kernel_packs()); });
+  unlink(path.c_str());
 }
 
 }  // namespace

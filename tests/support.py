@@ -13,6 +13,8 @@ TOOL = BUILD / "bin" / "baracuda"
 # What tests compile does not reach the user's cache. Removed at the end.
 CACHE = tempfile.TemporaryDirectory(prefix="baracuda-cache-of-tests-")
 os.environ["BARACUDA_CACHE_DIR"] = CACHE.name
+# Nor do they take kernels from the user's packs.
+os.environ["BARACUDA_KERNEL_PACK"] = ""
 
 
 def build_info():

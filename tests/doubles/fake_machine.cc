@@ -48,8 +48,12 @@ int run_with_fakes(void (*body)(const Fakes& fakes)) {
 }
 
 std::vector<std::string> environment_of_fakes() {
-  return {"BARACUDA_NVRTC_LIBRARY=" + path_of("libfake_nvrtc.so"), "BARACUDA_CACHE_MAX_BYTES=0",
-          "BARACUDA_JIT_DUMP=", "BARACUDA_JIT_DEBUG=0", "BARACUDA_VERBOSE=0"};
+  return {"BARACUDA_NVRTC_LIBRARY=" + path_of("libfake_nvrtc.so"),
+          "BARACUDA_CACHE_MAX_BYTES=0",
+          "BARACUDA_KERNEL_PACK=",
+          "BARACUDA_JIT_DUMP=",
+          "BARACUDA_JIT_DEBUG=0",
+          "BARACUDA_VERBOSE=0"};
 }
 
 }  // namespace baracuda::testing

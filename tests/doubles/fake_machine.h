@@ -24,12 +24,15 @@ void expect_cpu_works();
 /// Of such a child: the fake libnvrtc, and no kernels on disk.
 std::vector<std::string> environment_of_fakes();
 
-/// A test whose body runs in a process of its own, on a machine as `fakes` makes it.
-#define FAKE_CUDA_TEST(suite, name)                                                                \
+/// A test whose body runs in a process of its own, on a machine as `fakes` makes it; with _F, one of a fixture, which
+/// is set up in the process that waits for that one.
+#define FAKE_CUDA_TEST(suite, name) BARACUDA_FAKE_CUDA_TEST(TEST, suite, name)
+#define FAKE_CUDA_TEST_F(suite, name) BARACUDA_FAKE_CUDA_TEST(TEST_F, suite, name)
+#define BARACUDA_FAKE_CUDA_TEST(test, suite, name)                                                 \
   void suite##name(const ::baracuda::testing::Fakes& fakes);                                       \
   const ::baracuda::testing::RegisterChild kRegister##suite##name(                                 \
       #suite #name, [](const auto&) { return ::baracuda::testing::run_with_fakes(suite##name); }); \
-  TEST(suite, name) {                                                                              \
+  test(suite, name) {                                                                              \
     using namespace ::baracuda::testing;                                                           \
     EXPECT_EQ(Child(#suite #name, {}, environment_of_fakes()).wait(std::chrono::seconds(600)), 0); \
   }                                                                                                \
