@@ -21,8 +21,8 @@ struct Ceiling {
   /// What it bounds: any plan's bytes, any plan's operations in this arithmetic, or nothing by itself.
   enum class Bounds { Read, Copy, Math, Nothing };
 
-  std::string name;  ///< "copy"
-  std::string how;   ///< "the driver's copy, 1.0 GiB, bytes read plus written"
+  std::string name;  ///< "read"
+  std::string how;   ///< "plain loads of 2048 MiB"
   Bounds bounds = Bounds::Nothing;
   MathPrecision math = MathPrecision::None;
   double amount = 0;  ///< bytes, or operations where `math` is one, in a run
@@ -52,7 +52,7 @@ class DeviceBench {
   virtual ~DeviceBench() = default;
 
   virtual const DeviceInfo& info() const = 0;
-  /// "580.159.04" for CUDA, the processor for the CPU.
+  /// "NVIDIA H200, 132 multiprocessors, L2 60 MiB, driver 580.159.04"; the processor for the CPU.
   virtual std::string description() const = 0;
   /// Errors: Unsupported, saying why.
   virtual Result<GpuClocks::Reading> read_clocks() const = 0;
@@ -74,8 +74,8 @@ Result<std::unique_ptr<DeviceBench>> make_cuda_bench(int ordinal);
 
 // ---- what both use --------------------------------------------------------------------------------------------------
 
-/// What the buffers of cases that are timed together may take, copies included; one case alone may take more. Others use
-/// the host too, and its memory last of all.
+/// What the buffers of cases that are timed together may take, copies included; one case alone may take more. Others
+/// use the host too, and its memory last of all.
 std::int64_t max_bytes_of_cases(const DeviceInfo& device);
 /// How many buffers of so many bytes a sample goes round, given the cache's size.
 int num_cold_buffers(std::int64_t bytes, std::int64_t cache_bytes);

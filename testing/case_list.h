@@ -14,8 +14,9 @@ struct ListedCase {
   std::string place;
 };
 
-/// The cases of a list: one a line, in the tool's grammar, or an op's name, which stands for some of its own. A # begins a comment that ends with its line; what is blank
-/// then is no case. `name` is what messages call the list.
+/// The cases of a list: one a line, in the tool's grammar, or an op's name, which stands for what the command makes of
+/// it: all its kernels for warm and pack, its default cases for bench. A # begins a comment that ends with its line;
+/// what is blank then is no case. `name` is what messages call the list.
 std::vector<ListedCase> parse_case_list(std::string_view text, std::string_view name);
 
 /// The list in a file; "-" is stdin. Errors: Io (it cannot be read), InvalidProblem (it holds no case).

@@ -35,8 +35,8 @@ struct OpKernel {
   jit::KernelSpec spec;
 };
 
-/// The kernels of some lines, each once, in the order of the lines, then of the targets. A line is an op's name, for all
-/// kernels of the op, or a case, for those that `select` prepares for it. `line_idx` becomes the first bad line's.
+/// The kernels of some lines, each once, in the order of the lines, then of the targets. A line is an op's name, for
+/// all kernels of the op, or a case, for those that `select` prepares for it. `line_idx` becomes the first bad line's.
 /// Errors: InvalidProblem (no op, no case); as the plan's `choose`.
 Result<std::vector<OpKernel>> kernels_of(std::span<const std::string> lines, std::span<const CompileTarget> targets,
                                          std::size_t* line_idx = nullptr);

@@ -490,8 +490,8 @@ TEST_F(DiskStoreTest, AKillAtAnyMomentLeavesSoundEntries) {
 
 // --- one compile, whoever asks ---
 
-/// 16 threads ask for one key; with "each", each through a cache of its own, as 16 processes would. Every compile adds a
-/// byte to a file.
+/// 16 threads ask for one key; with "each", each through a cache of its own, as 16 processes would. Every compile adds
+/// a byte to a file.
 int ask_with_threads(const ChildArguments& arguments) {
   const std::string &dir = arguments[0], &root = arguments[1];
   const KernelSpec spec = spec_of(1);

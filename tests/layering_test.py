@@ -156,6 +156,35 @@ def public_headers(tree, public, light):
             + [f"{path} is not public, but an op's header" for path in sorted(ops - public)])
 
 
+def public_results_are_noexcept(tree, public, light):
+    """What returns a Result tells of everything by it."""
+    def declaration(text):
+        """To the end of the parameters, and what follows up to the body."""
+        level = 0
+        for i, character in enumerate(text):
+            level += {"(": 1, ")": -1}.get(character, 0)
+            if character == ")" and level == 0:
+                return re.match(r"[^;{]*", text[i + 1:])[0]
+        return ""
+
+    return [f"{path}: {match[1]} returns a Result, but is not noexcept"
+            for path, text in tree.items() if path in public and path != "baracuda/core/result.h"
+            for match in re.finditer(r"\bResult<[^;{}()]*>\s+(\w+)(?=\()", code(text))
+            if not re.search(r"\bnoexcept\b", declaration(code(text)[match.end():]))]
+
+
+def line_width(tree, public, light):
+    """120 characters, but for links and for raw strings, which are other texts."""
+    complaints = []
+    for path, text in tree.items():
+        raw = {number for match in re.finditer(RAW_STRING, text, re.DOTALL)
+               for number in range(text.count("\n", 0, match.start()) + 1, text.count("\n", 0, match.end()) + 2)}
+        complaints += [f"{path}:{number} has {len(line)} characters, expected at most 120"
+                       for number, line in enumerate(text.split("\n"), 1)
+                       if len(line) > 120 and "://" not in line and number not in raw]
+    return complaints
+
+
 OP = "baracuda/ops/add/add"
 # Rule → trees that it must find fault with. Public are baracuda.h and add.h, and kernels may include element.h.
 BROKEN = {
@@ -200,20 +229,28 @@ BROKEN = {
         {"baracuda/baracuda.h": f'#include "{OP}.h"', f"{OP}.h": '#include "baracuda/plan/args.h"'},
         {"baracuda/baracuda.h": f'#include "{OP}.h"', "baracuda/ops/mul/mul.cc": ""},
     ],
+    public_results_are_noexcept: [
+        {f"{OP}.h": "BARACUDA_API Result<Dims> parse(std::string_view text);"},
+        {f"{OP}.h": "template <class P>\nResult<std::vector<P>> get(P p = P(1)) const { return p; }  // noexcept"},
+        {f"{OP}.h": "Result<int> f() noexcept;\nstatic Result<int> g(\n    const A& a = {}) const;"},
+    ],
+    line_width: [{f"{OP}.cc": f"// {'é' * 118}"}, {"tests/a_test.cc": f'R"(a\n)";\n{"b" * 121}'}],
 }
 
 # What looks like a fault and is none.
 SOUND = {
     "baracuda/baracuda.h": f'#include "{OP}.h"',
-    f"{OP}.h": "#include <vector>",
+    f"{OP}.h": "#include <vector>\nResult<int> f(A a = {}) noexcept;\n"
+               "Result<P> get(P p = P(1)) const noexcept try { Result<P> q = g(p); }",
     f"{OP}.cc": f'#include "{OP}_config.h"  // no asm, no getenv\n#include "baracuda/jit/nvrtc.h"',
     f"{OP}_cpu.cc": '#include <hwy/highway.h>\n#include "baracuda/cpu/simd-inl.h"\n'
                     '#include "baracuda/device/numeric/exp.cuh"',
     "baracuda/cpu/simd-inl.h": '#include <hwy/highway.h>\n#include "baracuda/device/numeric/lanes.cuh"',
     "baracuda/device/copy/row.cuh": '#include "baracuda/device/numeric/convert.cuh"',
+    f"{OP}_kernels.h": f'auto text = R"({"x" * 200})";  // https://example.com/{"x" * 200}',
     f"{OP}_sm90.cuh": f'#include "{OP}.cuh"\n#include "baracuda/core/element.h"',
     f"{OP}_test.cc": f'#include "{OP}.cuh"\nconst char* text = R"(\n#include <regex>\nasm("x");)", *b = "getenv";',
-    "baracuda/device/ptx/mma.cuh": 'asm("mma");',
+    "baracuda/device/ptx/mma.cuh": f'// {"é" * 117}\nasm("mma");',
     "baracuda/core/env.cc": 'getenv("HOME");',
     "baracuda/cpu/parallel.cc": "#include <tbb/parallel_for.h>",
     "tools/main.cc": f'#include "testing/op.h"\n#include "{OP}.h"',

@@ -129,7 +129,7 @@ std::string SkuText::to_string() const {
   return text;
 }
 
-Result<SkuText> parse_sku(std::string_view text) {
+Result<SkuText> parse_sku(std::string_view text) noexcept try {
   const std::vector<std::string_view> parts = split(text, '/');
   const auto malformed = [&](std::string_view what) {
     return Error::invalid_problem("sku '" + std::string(text) + "': " + std::string(what) +
@@ -160,6 +160,8 @@ Result<SkuText> parse_sku(std::string_view text) {
   if (!sku.target.empty() && !is_code_target(sku.target)) return malformed("'" + sku.target + "' is no code target");
   if (!is_backend(sku.backend)) return malformed("'" + sku.backend + "' is no backend");
   return sku;
+} catch (...) {
+  return internal::thrown_error("parse_sku");
 }
 
 }  // namespace baracuda

@@ -105,7 +105,7 @@ struct SkuText {
   friend bool operator==(const SkuText&, const SkuText&) = default;
 };
 /// The inverse of to_string. Errors: InvalidProblem where the text does not follow the grammar.
-BARACUDA_API Result<SkuText> parse_sku(std::string_view text);
+BARACUDA_API Result<SkuText> parse_sku(std::string_view text) noexcept;
 
 }  // namespace baracuda
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// BARACUDA_DEVICE_ASSERT(condition): of our own invariants, in kernels that are compiled with BARACUDA_JIT_DEBUG. A false
-// condition prints where it stands and ends the kernel with an error; without BARACUDA_JIT_DEBUG it is not evaluated.
+// BARACUDA_DEVICE_ASSERT(condition): of our own invariants, in kernels that are compiled with BARACUDA_JIT_DEBUG. A
+// false condition prints where it stands and ends the kernel with an error; without BARACUDA_JIT_DEBUG it is not
+// evaluated.
 
 #ifdef BARACUDA_DEVICE_ASSERTS
 // What assert() of CUDA's headers calls; the driver knows it.

@@ -23,9 +23,9 @@ namespace baracuda::jit {
 ///   machine that lost power. What a killed writer left is no entry, and is removed once it is old.
 /// - A load verifies checksum and manifest, and says by the file's time that the kernel is in use. The oldest go first
 ///   when a new one would exceed the bound. A file that is removed while it is read stays readable.
-/// - A compile holds a lock: one byte of one file, at an offset that the key decides, owned by an open file (OFD). It ends
-///   with its process, so none is stale; no second file is needed per kernel, so none has to be removed, which is where
-///   such schemes race. Who cannot have it in time, or is on a file system without locks, compiles for himself.
+/// - A compile holds a lock: one byte of one file, at an offset that the key decides, owned by an open file (OFD). It
+///   ends with its process, so none is stale; no second file is needed per kernel, so none has to be removed, which is
+///   where such schemes race. Who cannot have it in time, or is on a file system without locks, compiles for himself.
 class DiskStore : public KernelStore {
  public:
   struct Options {

@@ -69,8 +69,8 @@ struct KernelPackInfo {
 /// Loads a pack that `baracuda pack` wrote, all of it or nothing, for the life of the process. From then on, on every
 /// device, a kernel that plans need and do not have yet is looked for in the loaded packs, in the order in which they
 /// were loaded, then in the folder above, and then compiled; what the packs hold needs no NVRTC. A kernel is used if it
-/// was made from this library's sources, whatever compiler made it. The packs that BARACUDA_KERNEL_PACK names are loaded
-/// before any other.
+/// was made from this library's sources, whatever compiler made it. The packs that BARACUDA_KERNEL_PACK names are
+/// loaded before any other.
 ///
 /// Errors: Io (a file that cannot be read), MalformedFile (no pack, one of another version of the form, cut short or
 /// damaged); for a pack of BARACUDA_KERNEL_PACK as well, and then from everything that needs a CUDA kernel.

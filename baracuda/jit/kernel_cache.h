@@ -29,9 +29,9 @@ class KernelStore {
    public:
     virtual ~Lock() = default;
   };
-  /// Waits while another process compiles the key. Null where there is nothing more to wait for: the entry has come, the
-  /// other takes too long, or there are no locks. In every case the caller looks for the entry again, and compiles if
-  /// there is none.
+  /// Waits while another process compiles the key. Null where there is nothing more to wait for: the entry has come,
+  /// the other takes too long, or there are no locks. In every case the caller looks for the entry again, and compiles
+  /// if there is none.
   virtual std::unique_ptr<Lock> lock(const KernelSpec&, const KernelKey&) { return nullptr; }
 
   /// What a kernel like this one took to compile; 0 where nothing is known.

@@ -51,8 +51,8 @@ struct KernelKey {
 Result<KernelKey> kernel_key(const KernelSpec& spec, NvrtcVersion version,
                              std::span<const EmbeddedSource> sources = embedded_sources());
 
-/// What the key was made of, and the name: a line per field, with a digest in place of each text. A stored kernel carries
-/// it, so that one of other sources is told from ours by more than a hash, and by people.
+/// What the key was made of, and the name: a line per field, with a digest in place of each text. A stored kernel
+/// carries it, so that one of other sources is told from ours by more than a hash, and by people.
 /// Errors: as included_sources.
 Result<std::string> kernel_manifest(const KernelSpec& spec, const KernelKey& key, NvrtcVersion version,
                                     std::span<const EmbeddedSource> sources = embedded_sources());

@@ -49,8 +49,8 @@ struct Explanation {
 ///
 ///   Descriptor ──select(stream, desc, preference)──▶ Plan ──run(stream, workspace, args)──▶ done, in stream order
 ///
-/// A plan is an immutable value, cheap to copy; `run` and the rest are const, may be called from many threads, and throw
-/// nothing: what is thrown inside becomes an error (internal::thrown_error).
+/// A plan is an immutable value, cheap to copy; `run` and the rest are const, may be called from many threads, and
+/// throw nothing: what is thrown inside becomes an error (internal::thrown_error).
 // clang-format off
 template <class P>
 concept Plan = std::copyable<P> && std::copyable<typename P::Descriptor> &&

@@ -46,8 +46,8 @@ struct MmaTile {
   static constexpr int blocks_per_multiprocessor() { return 2; }
 };
 
-/// wgmma: a block has two warpgroups with a tile of 64 × 256 each, out of one a of 128 rows. Each of the `stages()` parts
-/// of b's rows is multiplied with all of a's: d = iterations · Σ a · b_stageᵀ.
+/// wgmma: a block has two warpgroups with a tile of 64 × 256 each, out of one a of 128 rows. Each of the `stages()`
+/// parts of b's rows is multiplied with all of a's: d = iterations · Σ a · b_stageᵀ.
 struct WgmmaTile {
   static constexpr int rows() { return 64; }
   static constexpr int columns() { return 256; }

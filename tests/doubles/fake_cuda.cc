@@ -1,5 +1,5 @@
-// A libcuda without a GPU: device memory is host memory, a stream's work is done when it is enqueued, kernels are loaded
-// from any bytes and do nothing. It checks what a driver checks of handles, contexts and captures.
+// A libcuda without a GPU: device memory is host memory, a stream's work is done when it is enqueued, kernels are
+// loaded from any bytes and do nothing. It checks what a driver checks of handles, contexts and captures.
 
 #include "tests/doubles/fakes.h"
 

@@ -13,8 +13,8 @@
 //   d[4i], d[4i + 1]       row 16w + g       columns 8i + 2t, 8i + 2t + 1
 //   d[4i + 2], d[4i + 3]   row 16w + g + 8   columns 8i + 2t, 8i + 2t + 1
 //
-// Between the fence and the wait nothing but wgmma may touch d: else ptxas serialises the instructions, and says so with
-// a warning C75xx.
+// Between the fence and the wait nothing but wgmma may touch d: else ptxas serialises the instructions, and says so
+// with a warning C75xx.
 
 namespace baracuda::ptx {
 
@@ -31,7 +31,8 @@ inline void wgmma_wait_group() {
 }
 
 /// Describes a tile in shared memory whose rows are 128 bytes of k, with the 128-byte swizzle: 16-byte piece c of row r
-/// lies at piece c ^ (r % 8) of that row, see swizzle_128b. `tile` is a multiple of 1024. "Shared Memory Matrix Layout".
+/// lies at piece c ^ (r % 8) of that row, see swizzle_128b. `tile` is a multiple of 1024. "Shared Memory Matrix
+/// Layout".
 struct WgmmaDescriptor {
   unsigned long long bits;
 
