@@ -131,7 +131,7 @@ DoubleWord<V> cos_of_reduced(DoubleWord<V> r) {
 template <class V>
 V sin_of_quadrant(ReducedAngle<V> reduced, int shift) {
   using I = IntOf<V>;
-  const I quadrant = bits(reduced.quadrant + V(kRounder<V>)) + I(shift);
+  const I quadrant = (bits(reduced.quadrant + V(kRounder<V>)) & I(3)) + I(shift);  // a NaN has no room for shift
   const MaskOf<V> is_odd = (quadrant & I(1)) == I(1), is_negative = (quadrant & I(2)) == I(2);
   const V magnitude = where(is_odd, cos_of_reduced(reduced.r).hi, sin_of_reduced(reduced.r).hi);
   return where(is_negative, -magnitude, magnitude);
