@@ -43,10 +43,8 @@ int select_in_child(const testing::ChildArguments& arguments) {
     BARACUDA_ASSIGN_OR_RETURN(const Stream stream, Stream::cuda(device.ordinal));
     BARACUDA_RETURN_IF_ERROR(load(empty_kernel(code_target(stream.device_info(), stream.device_info().arch)), stream));
     jit::KernelCache::process();
-    for (const testing::Op* op : testing::ops())
-      if (op->name() == testing::case_op(arguments[0]))
-        return host_seconds([&] { return op->select(arguments[0], stream); });
-    return Error::invalid_problem(fmt::format("there is no op of the case \"{}\"", arguments[0]));
+    BARACUDA_ASSIGN_OR_RETURN(const testing::Op* op, testing::find_op(testing::case_op(arguments[0])));
+    return host_seconds([&] { return op->select(arguments[0], stream); });
   };
   const Result<double> seconds = timed();
   if (!seconds) {

@@ -10,7 +10,6 @@
 namespace baracuda::bench {
 namespace {
 
-using testing::Op;
 using testing::PreparedCase;
 
 /// A case on the device, while it is measured.
@@ -25,12 +24,9 @@ struct RunningCase {
 };
 
 Result<RunningCase> start(const std::string& case_text, DeviceBench& bench) {
-  const auto all = testing::ops();
-  const auto op =
-      std::find_if(all.begin(), all.end(), [&](const Op* each) { return each->name() == testing::case_op(case_text); });
-  if (op == all.end()) return Error::invalid_problem(fmt::format("there is no op of the case \"{}\"", case_text));
+  BARACUDA_ASSIGN_OR_RETURN(const testing::Op* op, testing::find_op(testing::case_op(case_text)));
   RunningCase running;
-  BARACUDA_ASSIGN_OR_RETURN(running.prepared, (*op)->prepare(case_text, bench.info().device));
+  BARACUDA_ASSIGN_OR_RETURN(running.prepared, op->prepare(case_text, bench.info().device));
   CaseReport& report = running.report;
   BARACUDA_ASSIGN_OR_RETURN(report.run, bench.time_case(*running.prepared));
   const Explanation& explanation = running.prepared->explanation();

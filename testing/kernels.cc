@@ -21,17 +21,6 @@
 namespace baracuda::testing {
 namespace {
 
-Result<jit::NvrtcVersion> parse_version(std::string_view text) {
-  jit::NvrtcVersion version;
-  const char* const end = text.data() + text.size();
-  auto [dot, major_error] = std::from_chars(text.data(), end, version.major);
-  if (major_error == std::errc() && dot != end && *dot == '.') {
-    auto [rest, minor_error] = std::from_chars(dot + 1, end, version.minor);
-    if (minor_error == std::errc() && rest == end) return version;
-  }
-  return Error::invalid_problem(fmt::format("NVRTC's version is \"{}\", expected MAJOR.MINOR as in 13.0", text));
-}
-
 Result<CompiledOpKernel> compile_one(const jit::KernelSpec& spec) {
   BARACUDA_ASSIGN_OR_RETURN(jit::CompiledKernel kernel, jit::compile(spec));
   CompiledOpKernel compiled{.resources = std::move(kernel.resources), .seconds = kernel.seconds};
@@ -40,8 +29,9 @@ Result<CompiledOpKernel> compile_one(const jit::KernelSpec& spec) {
 }
 
 /// The process's compiler makes it, whatever packs hold: all kernels of a pack are of one compiler.
-Result<std::shared_ptr<const jit::KernelEntry>> compile_to_pack(jit::KernelSpec spec, jit::NvrtcVersion compiler) {
-  spec.debug = Environment::process().jit_debug;
+Result<std::shared_ptr<const jit::KernelEntry>> compile_to_pack(const jit::KernelSpec& kernel,
+                                                                jit::NvrtcVersion compiler) {
+  const jit::KernelSpec spec = jit::process_spec(kernel);
   BARACUDA_ASSIGN_OR_RETURN(const jit::KernelKey key, jit::kernel_key(spec, compiler));
   BARACUDA_ASSIGN_OR_RETURN(const auto compiled, jit::KernelCache::process().get(spec, key));
   BARACUDA_ASSIGN_OR_RETURN(std::string manifest, jit::kernel_manifest(spec, key, compiler));
@@ -141,8 +131,11 @@ Result<std::vector<OpKernel>> kernels_of(std::span<const std::string> lines, std
 }
 
 Result<std::string> key_of(const OpKernel& kernel, std::string_view nvrtc_version) {
-  BARACUDA_ASSIGN_OR_RETURN(const jit::NvrtcVersion version, parse_version(nvrtc_version));
-  BARACUDA_ASSIGN_OR_RETURN(const jit::KernelKey key, jit::kernel_key(kernel.spec, version));
+  const auto version = jit::parse_nvrtc_version(nvrtc_version);
+  if (!version)
+    return Error::invalid_problem(
+        fmt::format("NVRTC's version is \"{}\", expected MAJOR.MINOR as in 13.0", nvrtc_version));
+  BARACUDA_ASSIGN_OR_RETURN(const jit::KernelKey key, jit::kernel_key(kernel.spec, *version));
   return key.hex();
 }
 
@@ -167,8 +160,7 @@ Result<WarmReport> warm_kernels(std::span<const OpKernel> kernels) {
   std::vector<jit::KernelSpec> to_compile;
   WarmReport report;
   for (const OpKernel& kernel : kernels) {
-    jit::KernelSpec spec = kernel.spec;
-    spec.debug = environment.jit_debug;
+    jit::KernelSpec spec = jit::process_spec(kernel.spec);
     BARACUDA_ASSIGN_OR_RETURN(const auto packed, packs->find(spec));
     bool present = packed != nullptr;
     if (!present) {

@@ -43,7 +43,7 @@ FoundLibrary find_libnvrtc() {
     found.problem = api.error().message;
     return found;
   }
-  found.version = fmt::format("{}.{}", (*api)->version.major, (*api)->version.minor);
+  found.version = to_string((*api)->version);
   found.path = path_of(reinterpret_cast<const void*>((*api)->nvrtcVersion));
   return found;
 }

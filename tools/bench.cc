@@ -25,11 +25,6 @@ using json = nlohmann::ordered_json;
 
 // ---- what is to be measured -----------------------------------------------------------------------------------------
 
-/// The op of a case that can be measured: everything about it that can be known at once is right.
-Result<void> check_case(const std::string& text, const Stream& stream) {
-  return find_op(testing::case_op(text)).and_then([&](const testing::Op* op) { return op->select(text, stream); });
-}
-
 /// The cases that the command line and its list name; those of all ops where they name none.
 Result<std::vector<std::string>> cases_to_run(const BenchCommandOptions& options, const Stream& stream) {
   std::vector<testing::ListedCase> listed;
@@ -45,12 +40,12 @@ Result<std::vector<std::string>> cases_to_run(const BenchCommandOptions& options
   std::vector<std::string> cases;
   for (const testing::ListedCase& each : listed) {
     const auto add = [&]() -> Result<void> {
-      if (each.text.find_first_of(" \t=") != each.text.npos) {
-        cases.push_back(each.text);
-        return check_case(each.text, stream);
-      }
-      const Result<const testing::Op*> op = find_op(each.text);
+      const Result<const testing::Op*> op = find_op(testing::case_op(each.text));
       if (!op) return op.error();
+      if (each.text != (*op)->name()) {
+        cases.push_back(each.text);
+        return (*op)->select(each.text, stream);  // what can be known at once is right
+      }
       for (std::string& text : (*op)->bench_cases(stream.device())) cases.push_back(std::move(text));
       return {};
     };

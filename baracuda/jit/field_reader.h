@@ -1,11 +1,19 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <charconv>
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <system_error>
 
 namespace baracuda::jit {
+
+/// "kind 3\nabc\n".
+inline std::string block(std::string_view kind, std::string_view bytes) {
+  return fmt::format("{} {}\n", kind, bytes.size()).append(bytes).append("\n");
+}
 
 /// Takes what we wrote apart from its front. After the first thing that is not as expected every read gives nothing,
 /// and the offset stays where that was.
@@ -31,7 +39,7 @@ class FieldReader {
     number(value);
     expect("\n");
   }
-  /// "kind 3\nabc\n".
+  /// As the function block writes it.
   std::string_view block(std::string_view kind) {
     std::size_t bytes = 0;
     number(kind, bytes);

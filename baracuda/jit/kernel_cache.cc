@@ -76,11 +76,14 @@ Result<NvrtcVersion> process_compiler() {
   return nvrtc().transform([](const NvrtcApi* api) { return api->version; });
 }
 
+KernelSpec process_spec(KernelSpec spec) {
+  spec.debug = Environment::process().jit_debug;
+  return spec;
+}
+
 Result<KernelCache::KernelPtr> process_kernel(KernelSpec spec) {
-  const Environment& environment = Environment::process();
-  spec.debug = environment.jit_debug;
   BARACUDA_ASSIGN_OR_RETURN(const KernelPacks* packs, KernelPacks::process());
-  return find_or_compile(spec, *packs, process_compiler(), KernelCache::process());
+  return find_or_compile(process_spec(std::move(spec)), *packs, process_compiler(), KernelCache::process());
 }
 
 Result<void> process_has_kernels() {

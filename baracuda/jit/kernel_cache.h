@@ -76,7 +76,10 @@ Result<KernelCache::KernelPtr> find_or_compile(const KernelSpec& spec, const Ker
 /// The version of the process's NVRTC. Errors: as nvrtc.
 Result<NvrtcVersion> process_compiler();
 
-/// From the process's packs, else from its cache, compiled as the process's environment wants it.
+/// The spec with what the process's environment wants of every compile.
+KernelSpec process_spec(KernelSpec spec);
+
+/// The process_spec from the process's packs, else from its cache.
 /// Errors: as find_or_compile and KernelPacks::process.
 Result<KernelCache::KernelPtr> process_kernel(KernelSpec spec);
 

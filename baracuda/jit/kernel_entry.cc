@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::string_view kFirstLine = "baracuda kernel 1\n";
 
-std::string block(std::string_view kind, std::string_view bytes) {
-  return fmt::format("{} {}\n", kind, bytes.size()).append(bytes).append("\n");
-}
-
 }  // namespace
 
 std::string_view KernelEntry::manifest_field(std::string_view kind) const {

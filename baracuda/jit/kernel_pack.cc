@@ -17,8 +17,6 @@ namespace {
 
 constexpr std::string_view kFirstLine = "baracuda kernel pack 1\n";
 
-std::string version_text(NvrtcVersion version) { return fmt::format("{}.{}", version.major, version.minor); }
-
 Error malformed(std::size_t offset, std::string_view message) {
   return Error::malformed_file(static_cast<std::int64_t>(offset), fmt::format("{}, at byte {}", message, offset));
 }
@@ -72,13 +70,13 @@ Result<std::string> read_pack(const std::string& path) {
 
 Result<std::string> encode_pack(const KernelPack& pack) {
   std::string bytes =
-      fmt::format("{}nvrtc {}\nkernels {}\n", kFirstLine, version_text(pack.nvrtc_version), pack.kernels.size());
+      fmt::format("{}nvrtc {}\nkernels {}\n", kFirstLine, to_string(pack.nvrtc_version), pack.kernels.size());
   for (const auto& [key, entry] : pack.kernels) {
     CompiledKernel kernel = entry->kernel;
     kernel.log.clear();
     kernel.seconds = 0;
     BARACUDA_ASSIGN_OR_RETURN(const std::string encoded, encode_entry(entry->manifest, kernel));
-    bytes += fmt::format("kernel {}\n", encoded.size()).append(encoded).append("\n");
+    bytes += block("kernel", encoded);
   }
   return bytes;
 }
@@ -105,7 +103,7 @@ Result<KernelPack> decode_pack(std::string_view bytes) {
     BARACUDA_ASSIGN_OR_RETURN(std::optional<KernelEntry> entry, decode_entry(encoded));
     if (!entry) return malformed(begin, which + " is damaged: its checksum does not hold");
     const auto key = parse_key(entry->manifest_field("key"));
-    if (!key || entry->manifest_field("nvrtc") != version_text(pack.nvrtc_version))
+    if (!key || entry->manifest_field("nvrtc") != to_string(pack.nvrtc_version))
       return malformed(begin, which + " has no key, or is not of the pack's compiler");
     if (!pack.kernels.empty() && *key <= pack.kernels.rbegin()->first)
       return malformed(begin, which + " is there twice, or not in the order of the keys");
@@ -121,7 +119,7 @@ KernelPackInfo describe_pack(const std::string& path, std::size_t bytes, const K
   for (const auto& [key, entry] : pack.kernels) targets.insert(entry->manifest_field("target"));
   return {.path = path,
           .bytes = static_cast<std::int64_t>(bytes),
-          .nvrtc_version = version_text(pack.nvrtc_version),
+          .nvrtc_version = to_string(pack.nvrtc_version),
           .num_kernels = static_cast<std::int64_t>(pack.kernels.size()),
           .targets = {targets.begin(), targets.end()}};
 }

@@ -139,8 +139,8 @@ Result<std::string> kernel_manifest(const KernelSpec& spec, const KernelKey& key
   BARACUDA_ASSIGN_OR_RETURN(const auto included, included_sources(spec.text, sources));
   BARACUDA_ASSIGN_OR_RETURN(const Sha256 text_digest, sha256(spec.text));
   std::string manifest =
-      fmt::format("key {}\nname {}\ntarget {}\nnvrtc {}.{}\ntext {}\n", key.hex(), file_name_part(spec.name),
-                  spec.target.name(), version.major, version.minor, hex(text_digest));
+      fmt::format("key {}\nname {}\ntarget {}\nnvrtc {}\ntext {}\n", key.hex(), file_name_part(spec.name),
+                  spec.target.name(), to_string(version), hex(text_digest));
   for (const std::string& option : compile_options(spec.target, spec.debug))
     manifest += fmt::format("option {}\n", option);
   for (const EmbeddedSource* source : included) {

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "baracuda/core/propagate.h"
+#include "baracuda/jit/field_reader.h"
 
 namespace baracuda::jit {
 namespace {
@@ -19,7 +20,7 @@ void open_builtins_beside(const NvrtcApi& api) {
   if (!dladdr(reinterpret_cast<void*>(api.nvrtcVersion), &info) || !info.dli_fname) return;
   const std::string_view path = info.dli_fname;
   const std::string folder(path.substr(0, path.rfind('/') + 1));
-  const std::string name = fmt::format("{}libnvrtc-builtins.so.{}.{}", folder, api.version.major, api.version.minor);
+  const std::string name = fmt::format("{}libnvrtc-builtins.so.{}", folder, to_string(api.version));
   dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
 }
 
@@ -49,8 +50,8 @@ Result<NvrtcApi> open(const std::string& library) {
   if (const int status = api.nvrtcVersion(&api.version.major, &api.version.minor); status != kNvrtcSuccess)
     return nvrtc_error(api, status, "nvrtcVersion");
   if (api.version < kMinNvrtcVersion) {
-    return Error::unsupported(fmt::format("{}: version {}.{} is older than {}.{}", library, api.version.major,
-                                          api.version.minor, kMinNvrtcVersion.major, kMinNvrtcVersion.minor));
+    return Error::unsupported(
+        fmt::format("{}: version {} is older than {}", library, to_string(api.version), to_string(kMinNvrtcVersion)));
   }
   open_builtins_beside(api);
   return api;
@@ -62,6 +63,17 @@ Result<const NvrtcApi*> open_for_process() {
 }
 
 }  // namespace
+
+std::string to_string(NvrtcVersion version) { return fmt::format("{}.{}", version.major, version.minor); }
+
+std::optional<NvrtcVersion> parse_nvrtc_version(std::string_view text) {
+  FieldReader reader(text);
+  NvrtcVersion version;
+  reader.number(version.major);
+  reader.expect(".");
+  reader.number(version.minor);
+  return reader.ended_well() ? std::optional(version) : std::nullopt;
+}
 
 std::vector<std::string> nvrtc_candidates(const Environment& environment) {
   if (!environment.nvrtc_library.empty()) return {environment.nvrtc_library};
@@ -98,8 +110,8 @@ Error nvrtc_error(const NvrtcApi& api, int status, std::string_view what) {
   if (status == kNvrtcOutOfMemory) error.message += ": the host is out of memory; free some and call again";
   if (status == kNvrtcInvalidOption) {
     error.message += fmt::format(
-        ": {} is version {}.{}, which may be older than the GPU; set BARACUDA_NVRTC_LIBRARY to a newer libnvrtc",
-        api.library, api.version.major, api.version.minor);
+        ": {} is version {}, which may be older than the GPU; set BARACUDA_NVRTC_LIBRARY to a newer libnvrtc",
+        api.library, to_string(api.version));
   }
   return error;
 }

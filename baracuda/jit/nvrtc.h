@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,10 @@ struct NvrtcVersion {
   int minor = 0;
   friend auto operator<=>(const NvrtcVersion&, const NvrtcVersion&) = default;
 };
+/// "13.0".
+std::string to_string(NvrtcVersion version);
+/// As to_string writes it.
+std::optional<NvrtcVersion> parse_nvrtc_version(std::string_view text);
 
 inline constexpr NvrtcVersion kMinNvrtcVersion = {12, 4};
 

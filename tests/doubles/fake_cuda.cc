@@ -285,12 +285,12 @@ EXPORT CUresult cuMemAllocAsync(CUdeviceptr* pointer, std::size_t bytes, CUstrea
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream) {
-  CALL;
   const auto found = allocations().find(pointer);
   if (found == allocations().end()) return CUDA_ERROR_INVALID_VALUE;
   fake().gpus[found->second.second].allocated_bytes -= found->second.first;
   allocations().erase(found);
   std::free(as_pointer(pointer));
+  CALL;
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream stream) {
