@@ -109,6 +109,15 @@ std::vector<std::string> all_ops() {
   return names;
 }
 
+std::vector<OpKernel> all_kernels_of(std::span<const CompileTarget> targets) {
+  std::vector<OpKernel> kernels;
+  for (const Op* op : ops())
+    for (const CompileTarget& target : targets)
+      for (jit::KernelSpec& spec : op->all_kernels(target.preference, target.device))
+        kernels.push_back({op, target.name, std::move(spec)});
+  return kernels;
+}
+
 Result<std::vector<OpKernel>> kernels_of(std::span<const std::string> lines, std::span<const CompileTarget> targets,
                                          std::size_t* line_idx) {
   std::vector<OpKernel> kernels;

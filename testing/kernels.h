@@ -42,6 +42,8 @@ Result<std::vector<OpKernel>> kernels_of(std::span<const std::string> lines, std
                                          std::size_t* line_idx = nullptr);
 /// The lines that name every op.
 std::vector<std::string> all_ops();
+/// Op::all_kernels of every op.
+std::vector<OpKernel> all_kernels_of(std::span<const CompileTarget> targets);
 
 /// The key with which the kernel is cached, in hex, for a compiler "13.0". Needs neither compiler nor GPU.
 /// Errors: InvalidProblem for a version that is none, and as jit::kernel_key.

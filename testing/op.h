@@ -72,12 +72,19 @@ class Op {
 
   /// Every SKU that `choose` can pick on `device`, each once, in a stable order.
   virtual std::vector<KernelSku> skus(const DeviceInfo& device) const = 0;
-  /// Every CUDA kernel that some plan on `device` may compile, each once.
+  /// Every CUDA kernel that some plan on `device` may compile, each once; where those are too many for CI, a set in which
+  /// each operator, each element and each variant occurs.
   virtual std::vector<jit::KernelSpec> kernels(const PlanPreference& preference, const DeviceInfo& device) const = 0;
+  /// Every one.
+  virtual std::vector<jit::KernelSpec> all_kernels(const PlanPreference& preference, const DeviceInfo& device) const {
+    return kernels(preference, device);
+  }
   /// The CUDA kernels that `select` prepares for the case. What the case says of a run is read and does not matter: any
   /// strides are served by these. Errors: as explain, but for such fields.
   virtual Result<std::vector<jit::KernelSpec>> kernels(std::string_view case_text, const PlanPreference& preference,
                                                        const DeviceInfo& device) const = 0;
+  /// The table of the op's page in docs/ops/ that its code knows, as Markdown; empty where it has none.
+  virtual std::string markdown_table() const { return {}; }
   /// Explains the descriptor written as "name field=value …". Errors: InvalidProblem for a line that does not parse, or
   /// that has fields of a run.
   virtual Result<Explanation> explain(std::string_view case_text, const PlanPreference& preference,

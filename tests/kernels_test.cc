@@ -13,10 +13,16 @@
 namespace baracuda::testing {
 namespace {
 
+/// Every kernel with --full, else what each op lists.
+Result<std::vector<OpKernel>> kernels_to_test(std::span<const CompileTarget> targets) {
+  if (options().full) return all_kernels_of(targets);
+  return kernels_of(all_ops(), targets);
+}
+
 TEST(Kernels, HaveAKeyOfTheirOwn) {
   for (const CompileTarget& target : native_compile_targets()) {
     std::set<std::string> keys, names;
-    const auto kernels = kernels_of(all_ops(), {&target, 1});
+    const auto kernels = kernels_to_test({&target, 1});
     ASSERT_TRUE(kernels) << kernels.error().message;
     for (const OpKernel& kernel : *kernels) {
       const auto key = key_of(kernel, "13.0");
@@ -104,7 +110,7 @@ TEST(CompileTarget, OfADeviceIsWhatItRunsByItself) {
 
 TEST(Kernels, CompileWithoutSpills) {
   if (const auto nvrtc = jit::nvrtc(); !nvrtc && !options().require_nvrtc) GTEST_SKIP() << nvrtc.error().message;
-  const auto kernels = kernels_of(all_ops(), native_compile_targets());
+  const auto kernels = kernels_to_test(native_compile_targets());
   ASSERT_TRUE(kernels) << kernels.error().message;
   const auto compiled = compile_kernels(*kernels);
   ASSERT_TRUE(compiled) << compiled.error().message;

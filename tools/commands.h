@@ -28,6 +28,7 @@ int info(const InfoOptions& options);
 
 struct PlansOptions {
   bool json = false, markdown = false;
+  std::string page;  // an op: the table of its page instead
 };
 int plans(const PlansOptions& options);
 

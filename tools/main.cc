@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   CLI::App* plans_command = app.add_subcommand("plans", "The ops, their kernels and the devices that run them");
   plans_command->add_flag("--markdown", plans_options.markdown, "As the README shows it")
       ->excludes(plans_command->add_flag("--json", plans_options.json));
+  plans_command->add_option("--page", plans_options.page, "The table of an op's page in docs/ops instead");
 
   ExplainOptions explain_options;
   CLI::App* explain_command = app.add_subcommand("explain", "Which kernel serves a case, and why no other");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "testing/machine.h"
 #include "tools/commands.h"
@@ -21,23 +22,27 @@ struct SkuRow {
 std::vector<SkuRow> all_skus() {
   std::vector<SkuRow> rows;
   for (const testing::Op* op : testing::ops()) {
+    std::unordered_map<KernelSku, std::size_t> places;
     for (Arch arch : kArchs) {
       for (const KernelSku& sku : op->skus(testing::typical_device(arch))) {
-        auto same = [&](const SkuRow& row) { return row.op == op && row.sku == sku; };
-        auto row = std::find_if(rows.begin(), rows.end(), same);
-        if (row == rows.end()) row = rows.insert(rows.end(), {op, sku, {}});
-        row->devices.emplace_back(name_of(arch));
+        const auto [place, is_new] = places.try_emplace(sku, rows.size());
+        if (is_new) rows.push_back({op, sku, {}});
+        rows[place->second].devices.emplace_back(name_of(arch));
       }
     }
   }
   return rows;
 }
 
-/// Skus that differ in element and arch alone.
+/// Skus that differ in element, output element, operator of a family and arch alone.
 struct SkuGroup {
   const testing::Op* op;
-  std::string pattern;  // the sku's string with * for both
-  std::vector<std::string> elements, devices;
+  std::string pattern;  // the sku's string with * for them
+  std::vector<std::string> elements, outputs, devices;
+
+  std::string elements_text() const {
+    return join(elements, ", ") + (outputs.empty() ? "" : " → " + join(outputs, ", "));
+  }
 };
 
 void add_new(std::vector<std::string>& words, const std::string& word) {
@@ -51,8 +56,11 @@ std::string pattern_of(const KernelSku& sku) {
     end = std::min(text.find('/', begin), text.size());
     parts.push_back(text.substr(begin, end - begin));
   }
-  // op/element[:aux][->output]/layout/epilogue/variant/arch/backend
+  // op[.operator]/element[:aux][->output]/layout/epilogue/variant/arch/backend
+  if (const std::size_t dot = parts[0].find('.'); dot != std::string::npos)
+    parts[0].replace(dot + 1, std::string::npos, "*");
   parts[1].replace(0, std::string_view(name_of(sku.element)).size(), "*");
+  if (sku.output_element) parts[1].replace(parts[1].find("->") + 2, std::string::npos, "*");
   parts[5] = "*";
   return join(parts, "/");
 }
@@ -65,13 +73,14 @@ std::vector<SkuGroup> grouped(const std::vector<SkuRow>& skus) {
     for (const std::string& device : row.devices) {
       auto same = [&](const SkuGroup& g) { return g.pattern == pattern && g.devices.front() == device; };
       auto group = std::find_if(per_device.begin(), per_device.end(), same);
-      if (group == per_device.end()) group = per_device.insert(per_device.end(), {row.op, pattern, {}, {device}});
+      if (group == per_device.end()) group = per_device.insert(per_device.end(), {row.op, pattern, {}, {}, {device}});
       add_new(group->elements, name_of(row.sku.element));
+      if (row.sku.output_element) add_new(group->outputs, name_of(*row.sku.output_element));
     }
   }
   std::vector<SkuGroup> groups;
   for (const SkuGroup& one : per_device) {
-    auto same = [&](const SkuGroup& g) { return g.pattern == one.pattern && g.elements == one.elements; };
+    auto same = [&](const SkuGroup& g) { return g.pattern == one.pattern && g.elements_text() == one.elements_text(); };
     auto group = std::find_if(groups.begin(), groups.end(), same);
     if (group == groups.end()) {
       groups.push_back(one);
@@ -102,7 +111,7 @@ void print_json(const std::vector<SkuRow>& skus) {
 void print_markdown(const std::vector<SkuGroup>& groups) {
   fmt::print("| op | sku | elements | devices |\n|---|---|---|---|\n");
   for (const SkuGroup& group : groups)
-    fmt::print("| {} | `{}` | {} | {} |\n", group.op->name(), group.pattern, join(group.elements, ", "),
+    fmt::print("| {} | `{}` | {} | {} |\n", group.op->name(), group.pattern, group.elements_text(),
                join(group.devices, ", "));
 }
 
@@ -111,13 +120,28 @@ void print_text(const std::vector<SkuGroup>& groups) {
   fmt::print("\n");
   std::vector<std::vector<std::string>> rows = {{"op", "sku", "devices", "elements"}};
   for (const SkuGroup& group : groups)
-    rows.push_back({std::string(group.op->name()), group.pattern, join(group.devices, " "), join(group.elements, " ")});
+    rows.push_back({std::string(group.op->name()), group.pattern, join(group.devices, " "), group.elements_text()});
   print_table(rows);
+}
+
+int print_page(std::string_view name) {
+  std::vector<std::string> names;
+  for (const testing::Op* op : testing::ops()) {
+    const std::string table = op->markdown_table();
+    if (table.empty()) continue;
+    if (op->name() == name) {
+      fmt::print("{}", table);
+      return kSuccess;
+    }
+    names.emplace_back(op->name());
+  }
+  return fail(fmt::format("--page is \"{}\", expected one of {}", name, join(names, ", ")), kBadInput);
 }
 
 }  // namespace
 
 int plans(const PlansOptions& options) {
+  if (!options.page.empty()) return print_page(options.page);
   const std::vector<SkuRow> skus = all_skus();
   if (options.json) {
     print_json(skus);

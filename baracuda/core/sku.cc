@@ -86,6 +86,7 @@ std::string_view name_of(MathPrecision precision) {
     case MathPrecision::F32: return "f32";
     case MathPrecision::F64: return "f64";
     case MathPrecision::F8: return "f8";
+    case MathPrecision::Integer: return "integer";
   }
   return "invalid";
 }

@@ -28,7 +28,7 @@ enum class Category : std::uint8_t { DataMovement = 0, Gemm = 1, Elementwise = 2
 BARACUDA_API std::string_view name_of(Category category);
 
 /// In what arithmetic a plan computes.
-enum class MathPrecision : std::uint8_t { None = 0, Int4, Int8, F16, Bf16, Tf32, F32, F64, F8 };
+enum class MathPrecision : std::uint8_t { None = 0, Int4, Int8, F16, Bf16, Tf32, F32, F64, F8, Integer };
 BARACUDA_API std::string_view name_of(MathPrecision precision);
 
 /// What a plan promises about its numbers. Each kernel states its own; tests try what it claims.
