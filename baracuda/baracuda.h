@@ -14,6 +14,7 @@
 #include "baracuda/core/version.h"
 #include "baracuda/core/view.h"
 #include "baracuda/jit/jit.h"
+#include "baracuda/ops/elementwise/elementwise.h"
 #include "baracuda/ops/kv_cache_append/kv_cache_append.h"
 #include "baracuda/ops/write_slice/write_slice.h"
 #include "baracuda/plan/plan.h"

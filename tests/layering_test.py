@@ -22,6 +22,7 @@ ARROWS = {
     "cuda": {"cuda", "core"},
     "jit": {"jit", "cuda", "core"},
     "ops": {"plan", "cpu", "jit", "cuda", "core", "numeric", "public", "same op"},
+    "simd": {"cpu", "core", "numeric", "same op"},  # an op's *-inl.h, which may compile the text of its kernels
     "checkpoint": {"checkpoint", "core", "public"},
     "config": {"config", "light core"},
     "device": {"device", "numeric", "config", "light core"},
@@ -33,7 +34,7 @@ ARROWS = {
     "oracle": {"oracle", "testing", "core", "public"},
 }
 ANYTHING = {"testing", "tests", "bench"}
-SAME_OP = {"ops": {"ops", "config"}, "kernel": {"kernel"}}
+SAME_OP = {"ops": {"ops", "config", "simd"}, "simd": {"ops", "config", "simd", "kernel"}, "kernel": {"kernel"}}
 FOR_NVRTC = {"config", "device", "numeric", "kernel"}
 
 HEAVY_STANDARD = {"regex", "filesystem", "iostream", "fstream", "sstream", "iomanip", "future", "random"}
@@ -83,6 +84,8 @@ def part_of(path):
         return "kernel"
     if path.endswith("_config.h"):
         return "config"
+    if rest[0] == "ops" and path.endswith("-inl.h"):
+        return "simd"
     return rest[0]
 
 
@@ -196,6 +199,7 @@ BROKEN = {
         {f"{OP}.cc": '#include "testing/op.h"'},
         {f"{OP}.cc": f'#include "{OP}_oracle.h"'},
         {f"{OP}.cc": f'#include "{OP}.cuh"'},
+        {f"{OP}-inl.h": '#include "baracuda/ops/mul/mul.cuh"'},
         {f"{OP}.cuh": '#include "baracuda/core/view.h"'},
         {"baracuda/core/element.h": '#include "baracuda/core/view.h"'},
         {f"{OP}_oracle.h": f'#include "{OP}_config.h"'},
@@ -244,7 +248,8 @@ SOUND = {
                "Result<P> get(P p = P(1)) const noexcept try { Result<P> q = g(p); }",
     f"{OP}.cc": f'#include "{OP}_config.h"  // no asm, no getenv\n#include "baracuda/jit/nvrtc.h"',
     f"{OP}_cpu.cc": '#include <hwy/highway.h>\n#include "baracuda/cpu/simd-inl.h"\n'
-                    '#include "baracuda/device/numeric/exp.cuh"',
+                    f'#include "baracuda/device/numeric/exp.cuh"\n#include "{OP}-inl.h"',
+    f"{OP}-inl.h": f'#include "{OP}.cuh"',
     "baracuda/cpu/simd-inl.h": '#include <hwy/highway.h>\n#include "baracuda/device/numeric/lanes.cuh"',
     "baracuda/device/copy/row.cuh": '#include "baracuda/device/numeric/convert.cuh"',
     f"{OP}_kernels.h": f'auto text = R"({"x" * 200})";  // https://example.com/{"x" * 200}',

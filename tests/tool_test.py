@@ -11,7 +11,7 @@ import unittest
 
 import support
 
-OPS = ("kv_cache_append", "write_slice")
+OPS = ("elementwise", "kv_cache_append", "write_slice")
 SUCCESS, FAILURE, BAD_INPUT = 0, 1, 2
 
 
@@ -174,7 +174,7 @@ class Plans(Tool):
         self.assertEqual(set(OPS), {plan["op"] for plan in plans})
         self.assertEqual(len(plans), len({plan["sku"] for plan in plans}))
         for plan in plans:
-            self.assertEqual(plan["op"], plan["sku"].split("/")[0])
+            self.assertEqual(plan["op"], plan["sku"].split("/")[0].split(".")[0])
             self.assertEqual(7, len(plan["sku"].split("/")), plan["sku"])
             self.assertTrue(plan["summary"])
             self.assertTrue(plan["devices"] and set(plan["devices"]) <= {"cpu", "sm80", "sm89", "sm90a"}, plan)
@@ -189,14 +189,22 @@ class Plans(Tool):
         for plan in plans:
             for device in plan["devices"]:
                 shown = [row for row in rows if row[0] == plan["op"] and self.matches(row[1].strip("`"), plan["sku"])
-                         and plan["element"] in row[2].split(", ") and device in row[3].split(", ")]
+                         and plan["element"] in row[2].split(" → ")[0].split(", ") and device in row[3].split(", ")]
                 self.assertEqual(1, len(shown), plan)
         for op in OPS:
             self.assertIn(op, self.succeed("plans"))
 
     @staticmethod
     def matches(pattern, sku):
-        return re.fullmatch(re.escape(pattern).replace(r"\*", "[^/:]*"), sku)
+        return re.fullmatch(re.escape(pattern).replace(r"\*", "[^/:>]*"), sku)
+
+    def test_pages_show_the_tables_of_their_ops(self):
+        for op in ("elementwise",):
+            page = (support.ROOT / f"docs/ops/{op}.md").read_text()
+            shown = re.search(r"<!-- table -->\n(.*?)<!-- /table -->", page, re.DOTALL)
+            self.assertTrue(shown, f"docs/ops/{op}.md has no <!-- table --> … <!-- /table -->")
+            self.assertEqual(self.succeed("plans", "--page", op), shown[1].strip("\n") + "\n")
+        self.refuse(BAD_INPUT, "plans", "--page", "write_slice", words=("write_slice", "elementwise"))
 
     def test_readme_shows_the_table(self):
         readme = (support.ROOT / "README.md").read_text()
@@ -440,7 +448,7 @@ class Kernels(Tool):
         self.assertEqual(of_case, kernels(case))
         self.assertEqual(of_case, kernels(case + " dest_strides=1x4 seed=3", case))  # of a run, and once more
         self.assertEqual(kernels("kv_cache_append") + of_case, kernels("kv_cache_append", case))
-        self.assertEqual(set(kernels()), {*kernels("write_slice"), *kernels("kv_cache_append")})
+        self.assertEqual(set(kernels()), {kernel for op in OPS for kernel in kernels(op)})
         for words, cases in ((("element=f32", "quotes"), Explain.CASE), (OPS, ("no_such_op",)),
                              (("f33",), ("write_slice element=f33",))):
             for command in (arguments, ("compile", "--arch", "sm80")):

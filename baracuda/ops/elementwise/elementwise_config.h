@@ -1,0 +1,66 @@
+#pragma once
+
+// For host and NVRTC: no standard headers.
+
+#include "baracuda/core/fast_divmod.h"
+#include "baracuda/ops/elementwise/elementwise_op.h"
+
+namespace baracuda {
+
+enum class ElementwiseVariant : unsigned char { Contiguous, Rows, Strided };
+
+/// By operator.
+inline constexpr int kElementwiseUlps[] = {
+#define ROW(Name, ...) ElementwiseTraits<ElementwiseOp::Name>::ulps,
+#include "baracuda/ops/elementwise/elementwise_rows.def"
+};
+
+/// What a kernel is compiled for. Entries say __launch_bounds__(num_threads(), 1): without the 1 the compiler spills
+/// registers for the sake of one block more on a multiprocessor.
+struct ElementwiseConfig {
+  ElementwiseOp op;
+  Element element;  ///< of the inputs; of the second and third, where the first is a condition
+  Element output;
+  ElementwiseVariant variant;
+  bool wide_index;  ///< more than 2^31 − 1 elements; Contiguous: false, its kernel counts in 64 bits
+
+  static constexpr int num_threads() { return 256; }
+  /// Independent vectors, or elements, that one thread takes at a time: of narrow kinds and long formulas fewer,
+  /// because each element has its copy of the formula, which costs compile time and registers.
+  constexpr int unroll() const {
+    const int most = (kElementwiseUlps[static_cast<int>(op)] == 0 ? 32 : 16) / vector_elems();
+    return variant == ElementwiseVariant::Strided || most > 4 ? 4 : most;
+  }
+  /// Elements that one 16-byte access of the widest operand holds.
+  constexpr int vector_elems() const {
+    const int input_bytes = element_bytes(element), output_bytes = element_bytes(output);
+    return 16 / (input_bytes > output_bytes ? input_bytes : output_bytes);
+  }
+};
+
+/// One axis after collapsing. Strides in bytes.
+struct ElementwiseAxis {
+  long long extent;
+  long long output_stride;
+  long long input_strides[3];
+};
+
+/// The index space in as few axes as describe it, innermost first. The output's strides are positive and ascend.
+struct ElementwiseParams {
+  char* output;           ///< where all axes are at their base corner
+  const char* inputs[3];  ///< likewise
+
+  /// Contiguous and Rows: axis 0 is dense in the output and dense or constant in each input. Contiguous has no other.
+  int num_axes;
+  ElementwiseAxis axes[8];
+  FastDivisor divisors[8];  ///< of the extents; Strided and Rows without wide_index
+
+  long long num_items;       ///< Strided: elements; else vectors of threads: rows · chunks_per_row
+  long long chunks_per_row;  ///< Rows, Contiguous: pieces of unroll() · lanes vectors
+  FastDivisor chunk_divisor;
+  int lanes_log2;  ///< Rows, Contiguous: threads that share a chunk
+
+  unsigned long long scalars[2];  ///< the bits of values of the type that is computed in
+};
+
+}  // namespace baracuda

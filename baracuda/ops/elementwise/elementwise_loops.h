@@ -1,0 +1,24 @@
+#pragma once
+
+#include "baracuda/core/arch.h"
+#include "baracuda/ops/elementwise/elementwise_cpu.h"
+
+namespace baracuda {
+
+/// A row's formula over blocks of values of `computed`.
+ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element computed);
+
+/// A cast from the values of `element` to those of `output`.
+ElementwiseLoop elementwise_cast_loop(CpuTarget target, Element element, Element output);
+
+/// Elements to the values that they are computed as, and back. Null where elements are values. A float of 16 or 8 bits
+/// is stored from f32, or where that would round before it, from f64.
+ElementwiseConversion elementwise_load(CpuTarget target, Element element);
+ElementwiseConversion elementwise_store(CpuTarget target, Element element, bool from_f64);
+
+// The parts of elementwise_loop, a file each; null for an operator that does not take the element.
+ElementwiseLoop elementwise_float_loop(CpuTarget target, ElementwiseOp op, Element computed);
+ElementwiseLoop elementwise_signed_loop(CpuTarget target, ElementwiseOp op, Element computed);
+ElementwiseLoop elementwise_unsigned_loop(CpuTarget target, ElementwiseOp op, Element computed);
+
+}  // namespace baracuda

@@ -1,0 +1,65 @@
+#pragma once
+
+// Includes nothing that is not light, so that kernels compiled by NVRTC can use it too.
+
+#include "baracuda/core/element.h"
+
+namespace baracuda {
+
+/// The elementwise operators: the rows of elementwise_rows.def, which define them. docs/ops/elementwise.md lists them.
+/// The C ABI and files name an operator by its name, not by this number.
+enum class ElementwiseOp : unsigned char {
+#define ROW(Name, ...) Name,
+#include "baracuda/ops/elementwise/elementwise_rows.def"
+};
+
+/// A set of element kinds.
+struct ElementSet {
+  unsigned long long bits = 0;
+
+  constexpr bool contains(Element element) const {
+    return static_cast<unsigned>(element) < 64 && (bits >> static_cast<unsigned>(element) & 1);
+  }
+  constexpr ElementSet operator|(ElementSet other) const { return {bits | other.bits}; }
+};
+template <class... Elements>
+constexpr ElementSet element_set(Elements... elements) {
+  return {(... | (1ull << static_cast<unsigned>(elements)))};
+}
+
+/// What rows call their elements and their tolerances, in units in the last place.
+namespace elementwise_words {
+inline constexpr ElementSet Float =
+    element_set(Element::F16, Element::Bf16, Element::F32, Element::F64, Element::F8E4M3, Element::F8E5M2);
+inline constexpr ElementSet Integer = element_set(Element::I8, Element::I16, Element::I32, Element::I64, Element::U8,
+                                                  Element::U16, Element::U32, Element::U64);
+inline constexpr ElementSet Number = Float | Integer;
+inline constexpr ElementSet Discrete = Integer | element_set(Element::Bool);
+inline constexpr ElementSet Any = Number | element_set(Element::Bool);
+inline constexpr ElementSet Bits = Any | element_set(Element::Complex64);
+inline constexpr ElementSet Castable = Any;
+
+inline constexpr int kExact = 0;
+constexpr int kUlps(int n) { return n; }
+}  // namespace elementwise_words
+
+/// The element of the output, as a row gives it.
+enum class ElementwiseOutput : unsigned char { SameAsInput, Predicate, Chosen };
+
+/// The facts of a row that kernels are compiled by.
+template <ElementwiseOp kOp>
+struct ElementwiseTraits;
+#define ROW(Name, kNumInputs, Elements, Output, tolerance, ...)         \
+  template <>                                                           \
+  struct ElementwiseTraits<ElementwiseOp::Name> {                       \
+    static constexpr int num_inputs = kNumInputs;                       \
+    static constexpr ElementSet elements = elementwise_words::Elements; \
+    static constexpr auto output = ElementwiseOutput::Output;           \
+    static constexpr int ulps = [] {                                    \
+      using namespace elementwise_words;                                \
+      return tolerance;                                                 \
+    }();                                                                \
+  };
+#include "baracuda/ops/elementwise/elementwise_rows.def"
+
+}  // namespace baracuda
