@@ -110,7 +110,7 @@ class BARACUDA_API ElementwisePlan {
   Result<void> run(const Stream& stream, const Workspace& workspace, const Args& args) const noexcept;
 
  private:
-  struct State;
+  struct BARACUDA_HIDDEN State;
   explicit ElementwisePlan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
