@@ -116,6 +116,12 @@ T celu(T x, T alpha) {
   return x > 0 ? x : alpha * std::expm1(x / alpha);
 }
 
+/// With a negative alpha the argument of exp is positive, and its rounding counts as often as it is large.
+template <class T>
+T celu_magnitude(T x, T alpha) {
+  return std::fabs(celu(x, alpha)) * (1 + (x < 0 && alpha < 0 ? size_of(x / alpha) : T(0)));
+}
+
 template <class T>
 T gelu(T x) {
   return std::isinf(x) && x < 0 ? T(0) : x * std::erfc(-x / std::sqrt(T(2))) / 2;
@@ -204,7 +210,7 @@ FLOATS(Selu, T(1.0507009873554804934193349852946L) *
              (x > 0 ? x : T(1.6732632423543772848170429916717L) * std::expm1(x)))
 FLOATS(Tanhshrink, x - std::tanh(x), oracle::size_of(x) + std::fabs(std::tanh(x)))
 FLOATS(Elu, x > 0 ? x : s0 * std::expm1(x))
-FLOATS(Celu, oracle::celu(x, s0), std::fabs(oracle::celu(x, s0)), oracle::size_of(s0))
+FLOATS(Celu, oracle::celu(x, s0), oracle::celu_magnitude(x, s0), oracle::size_of(s0))
 FLOATS(Softplus, oracle::softplus(x, s0, s1), oracle::softplus_magnitude(x, s0, s1))
 FLOATS(LeakyRelu, x > 0 ? x : x * s0)
 FLOATS(Hardtanh, oracle::clamped(x, s0, s1))
