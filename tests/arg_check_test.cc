@@ -476,6 +476,37 @@ TEST(ArgChecker, RowsAreContiguousWhereTheInnermostStrideIs1) {
   EXPECT_EQ(rows({3}, {-1}).error_or({}), Error::unsupported("TestPlan: x.strides[0] is -1, expected 1"));
 }
 
+TEST(ArgChecker, RowsOfAMatrixAreApart) {
+  const auto matrix = [](const Dims& shape, const Dims& strides) {
+    return kChecker.separate_rows("x", View{.shape = shape, .strides = strides});
+  };
+  EXPECT_TRUE(matrix({4, 3}, {3, 1}));
+  EXPECT_TRUE(matrix({4, 3}, {7, 1}));
+  EXPECT_TRUE(matrix({1, 3}, {-7, 1}));
+  EXPECT_TRUE(matrix({4, 1}, {1, 9}));
+  EXPECT_TRUE(matrix({0, 3}, {0, 0}));
+  EXPECT_TRUE(matrix({4, 0}, {-1, 0}));
+  EXPECT_EQ(matrix({4, 3}, {2, 1}).error_or({}),
+            Error::unsupported("TestPlan: x.strides[0] is 2, expected at least 3, the length of a row"));
+  EXPECT_EQ(matrix({4, 3}, {-3, 1}).error_or({}),
+            Error::unsupported("TestPlan: x.strides[0] is -3, expected at least 3, the length of a row"));
+  EXPECT_EQ(matrix({4, 3}, {1, 4}).error_or({}), Error::unsupported("TestPlan: x.strides[1] is 4, expected 1"));
+}
+
+TEST(ArgChecker, ContiguousHasNoGaps) {
+  const auto tensor = [](const Dims& shape, const Dims& strides) {
+    return kChecker.contiguous("x", View{.shape = shape, .strides = strides});
+  };
+  EXPECT_TRUE(tensor({}, {}));
+  EXPECT_TRUE(tensor({4, 3, 2}, {6, 2, 1}));
+  EXPECT_TRUE(tensor({4, 1, 2}, {2, 99, 1}));
+  EXPECT_TRUE(tensor({4, 0}, {5, 5}));
+  EXPECT_EQ(tensor({4, 3}, {4, 1}).error_or({}),
+            Error::unsupported("TestPlan: x.strides is 4x1, expected 3x1, a contiguous tensor"));
+  EXPECT_EQ(tensor({4, 3}, {1, 4}).error_or({}),
+            Error::unsupported("TestPlan: x.strides is 1x4, expected 3x1, a contiguous tensor"));
+}
+
 TEST(ArgChecker, DisjointRangesMayTouch) {
   struct Row {
     Reach a, b;
@@ -541,6 +572,7 @@ TEST(ArgChecker, SuccessAllocatesAndFormatsNothing) {
   passed &= checker.vector("x", vector, Element::F32, 5).has_value();
   passed &= checker.injective("x", tensor).has_value();
   passed &= checker.contiguous_rows("x", tensor).has_value();
+  passed &= checker.contiguous("x", tensor).has_value();
   passed &= checker.disjoint({"y", {1, 2}}, {"x", {2, 3}}).has_value();
   passed &= checker.workspace(workspace, 100).has_value();
   const int calls = counter.stop().total();

@@ -268,5 +268,14 @@ TEST(CopySeconds, IsZeroWhereTheRateIsUnknown) {
   EXPECT_DOUBLE_EQ(explain_copy({}, 8'594'000'000, DeviceInfo::sm90a()).seconds, 2e-3);
 }
 
+TEST(Explain, TakesTheSlowerOfMovingAndComputing) {
+  const Explanation computing = explain_compute({}, 4'297'000'000, 4'000'000, 1e9, DeviceInfo::sm90a());
+  EXPECT_EQ(computing.bytes, 4'297'000'000);
+  EXPECT_EQ(computing.ops, 4'000'000);
+  EXPECT_DOUBLE_EQ(computing.seconds, 4e-3);
+  EXPECT_DOUBLE_EQ(explain_compute({}, 4'297'000'000, 400'000, 1e9, DeviceInfo::sm90a()).seconds, 1e-3);
+  EXPECT_DOUBLE_EQ(explain_compute({}, 4'297'000'000, 400'000, 0, DeviceInfo::sm90a()).seconds, 1e-3);
+}
+
 }  // namespace
 }  // namespace baracuda

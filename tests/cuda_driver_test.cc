@@ -148,6 +148,8 @@ TEST(CudaDevice, InfoIsWhatTheDriverSays) {
   EXPECT_EQ(info->max_shared_bytes_per_block, 227 << 10);
   // 1 GHz, two transfers a clock, 512 bytes each; 0.87 of it.
   EXPECT_DOUBLE_EQ(info->copy_bytes_per_second, 0.87 * 1024e9);
+  // An A100's, of 108 multiprocessors.
+  EXPECT_DOUBLE_EQ(info->int8_ops_per_second, DeviceInfo::sm80().int8_ops_per_second * 132 / 108);
 }
 
 TEST(CudaDevice, KnownDevicesHaveTheirMeasuredRate) {

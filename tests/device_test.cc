@@ -43,6 +43,7 @@ TEST(Arch, NamesParseBack) {
 
 TEST(CodeTarget, IsSpeltAsInSkus) {
   EXPECT_EQ(CodeTarget::for_cpu(CpuTarget::Avx512).name(), "avx512");
+  EXPECT_EQ(CodeTarget::for_cpu(CpuTarget::Avx512Vnni).name(), "avx512_vnni");
   EXPECT_EQ(CodeTarget::for_cuda(100, false).name(), "sm100");
   EXPECT_EQ(native_target(Arch::Sm80).name(), "sm80");
   EXPECT_EQ(native_target(Arch::Sm89).name(), "sm89");
@@ -67,6 +68,7 @@ TEST(DeviceInfo, OfGpusThatNeedNotBeHere) {
     EXPECT_GE(row.info.memory_bytes, std::int64_t{48} << 30);
     EXPECT_GE(row.info.l2_bytes, 40 << 20);
     EXPECT_GT(row.info.copy_bytes_per_second, 500e9);
+    EXPECT_GT(row.info.int8_ops_per_second, 500e12);
   }
 }
 
@@ -78,6 +80,7 @@ TEST(DeviceInfo, OfThisCpu) {
   EXPECT_GE(cpu.num_multiprocessors, 1);
   EXPECT_GT(cpu.memory_bytes, 0);
   EXPECT_GT(cpu.copy_bytes_per_second, 0);
+  EXPECT_GT(cpu.int8_ops_per_second, 0);
   EXPECT_EQ(DeviceInfo::of(Device::cpu()), Result<DeviceInfo>(cpu));
 }
 

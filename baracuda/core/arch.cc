@@ -23,6 +23,7 @@ std::string_view name_of(CpuTarget target) {
     case CpuTarget::Scalar: return "scalar";
     case CpuTarget::Avx2: return "avx2";
     case CpuTarget::Avx512: return "avx512";
+    case CpuTarget::Avx512Vnni: return "avx512_vnni";
   }
   return "invalid";
 }

@@ -6,7 +6,7 @@ namespace baracuda {
 namespace {
 
 DeviceInfo gpu(const char* name, Arch arch, int num_multiprocessors, std::int64_t memory_bytes, std::int64_t l2_bytes,
-               int max_shared_bytes_per_block, double copy_bytes_per_second) {
+               int max_shared_bytes_per_block, double copy_bytes_per_second, double int8_ops_per_second) {
   return {name,
           Device::cuda(),
           arch,
@@ -15,7 +15,8 @@ DeviceInfo gpu(const char* name, Arch arch, int num_multiprocessors, std::int64_
           memory_bytes,
           l2_bytes,
           max_shared_bytes_per_block,
-          copy_bytes_per_second};
+          copy_bytes_per_second,
+          int8_ops_per_second};
 }
 
 }  // namespace
@@ -36,16 +37,18 @@ Result<Device> Device::parse(std::string_view text) noexcept try {
   return internal::thrown_error("Device::parse");
 }
 
-// Figures: NVIDIA's A100 80 GB and L40S data sheets, 0.87 of their bandwidth for a copy; H200 as measured (design.md).
+// Figures: NVIDIA's A100 80 GB and L40S data sheets, 0.87 of their bandwidth for a copy; the H200 as measured (design.md).
 DeviceInfo DeviceInfo::sm80() {
   return gpu("NVIDIA A100-SXM4-80GB", Arch::Sm80, 108, std::int64_t{80} << 30, std::int64_t{40} << 20, 163 << 10,
-             0.87 * 2039e9);
+             0.87 * 2039e9, 624e12);
 }
 DeviceInfo DeviceInfo::sm89() {
-  return gpu("NVIDIA L40S", Arch::Sm89, 142, std::int64_t{48} << 30, std::int64_t{96} << 20, 99 << 10, 0.87 * 864e9);
+  return gpu("NVIDIA L40S", Arch::Sm89, 142, std::int64_t{48} << 30, std::int64_t{96} << 20, 99 << 10, 0.87 * 864e9,
+             733e12);
 }
 DeviceInfo DeviceInfo::sm90a() {
-  return gpu("NVIDIA H200", Arch::Sm90a, 132, std::int64_t{141} << 30, std::int64_t{60} << 20, 227 << 10, 4297e9);
+  return gpu("NVIDIA H200", Arch::Sm90a, 132, std::int64_t{141} << 30, std::int64_t{60} << 20, 227 << 10, 4297e9,
+             1907e12);
 }
 
 CodeTarget code_target(const DeviceInfo& device, Arch arch) {

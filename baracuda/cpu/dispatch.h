@@ -18,6 +18,6 @@
 /// The function of HWY_NAMESPACE that was compiled for `target`. Chosen once, in `select`, and by value rather than by
 /// Highway's global choice, so that plans for several instruction sets live side by side.
 #define BARACUDA_CPU_FUNCTION(target, function)                                                             \
-  ((target) == ::baracuda::CpuTarget::Avx512 ? &BARACUDA_AVX512_OR(function, HWY_STATIC_DISPATCH(function)) \
+  ((target) >= ::baracuda::CpuTarget::Avx512 ? &BARACUDA_AVX512_OR(function, HWY_STATIC_DISPATCH(function)) \
    : (target) == ::baracuda::CpuTarget::Avx2 ? &BARACUDA_AVX2_OR(function, HWY_STATIC_DISPATCH(function))   \
                                              : &HWY_STATIC_DISPATCH(function))

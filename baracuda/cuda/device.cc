@@ -61,6 +61,14 @@ double copy_rate(const DeviceInfo& info, double memory_clock_khz, double bus_wid
   return kReachedByCopy * kTransfersPerClock * (memory_clock_khz * 1e3) * (bus_width_bits / 8);
 }
 
+/// Of another GPU: by its number of multiprocessors, from the one that its class is named after.
+double int8_rate(const DeviceInfo& info) {
+  const DeviceInfo known = info.arch == Arch::Sm90a  ? DeviceInfo::sm90a()
+                           : info.arch == Arch::Sm89 ? DeviceInfo::sm89()
+                                                     : DeviceInfo::sm80();
+  return known.int8_ops_per_second * info.num_multiprocessors / known.num_multiprocessors;
+}
+
 }  // namespace
 
 Result<Arch> arch_of_capability(int sm) {
@@ -104,6 +112,7 @@ Result<DeviceInfo> query_device(const DriverApi& api, int ordinal) {
   BARACUDA_ASSIGN_OR_RETURN(const int clock_khz, ask(CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE));
   BARACUDA_ASSIGN_OR_RETURN(const int bus_width_bits, ask(CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH));
   info.copy_bytes_per_second = copy_rate(info, clock_khz, bus_width_bits);
+  info.int8_ops_per_second = int8_rate(info);
   return info;
 }
 

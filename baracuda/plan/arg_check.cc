@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <limits>
 
 #include "baracuda/core/propagate.h"
@@ -186,6 +187,27 @@ Result<void> ArgChecker::contiguous_rows(std::string_view field, const TensorRef
     return {};
   return Error::unsupported(
       fmt::format("{}: {}.strides[{}] is {}, expected 1", plan_, field, inner, view.strides[inner]));
+}
+
+Result<void> ArgChecker::separate_rows(std::string_view field, const TensorRef& matrix) const {
+  assert(matrix.rank() == 2 && "a matrix");
+  if (matrix.shape[0] == 0 || matrix.shape[1] == 0) return {};
+  BARACUDA_RETURN_IF_ERROR(contiguous_rows(field, matrix));
+  if (matrix.shape[0] == 1 || matrix.strides[0] >= matrix.shape[1]) [[likely]]
+    return {};
+  return Error::unsupported(fmt::format("{}: {}.strides[0] is {}, expected at least {}, the length of a row", plan_,
+                                        field, matrix.strides[0], matrix.shape[1]));
+}
+
+Result<void> ArgChecker::contiguous(std::string_view field, const TensorRef& view) const {
+  const Dims expected = contiguous_strides(view.shape);
+  for (std::int64_t extent : view.shape)
+    if (extent == 0) return {};
+  for (int axis = 0; axis < view.shape.size(); ++axis)
+    if (view.shape[axis] > 1 && view.strides[axis] != expected[axis]) [[unlikely]]
+      return Error::unsupported(fmt::format("{}: {}.strides is {}, expected {}, a contiguous tensor", plan_, field,
+                                            view.strides.to_string(), expected.to_string()));
+  return {};
 }
 
 Result<void> ArgChecker::disjoint(NamedReach output, NamedReach other) const {

@@ -50,6 +50,13 @@ class ArgChecker {
   /// The innermost axis has stride 1; anything else is Unsupported.
   Result<void> contiguous_rows(std::string_view field, const TensorRef& view) const;
 
+  /// A matrix whose rows are contiguous and do not run into each other: innermost stride 1, row stride no less than a
+  /// row is long; anything else is Unsupported.
+  Result<void> separate_rows(std::string_view field, const TensorRef& matrix) const;
+
+  /// Row-major without gaps; anything else is Unsupported.
+  Result<void> contiguous(std::string_view field, const TensorRef& view) const;
+
   /// The two share no byte.
   Result<void> disjoint(NamedReach output, NamedReach other) const;
 

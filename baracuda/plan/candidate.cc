@@ -97,6 +97,15 @@ Explanation explain_copy(PlanChoice choice, std::int64_t bytes, const DeviceInfo
   return explanation;
 }
 
+Explanation explain_compute(PlanChoice choice, std::int64_t bytes, std::int64_t ops, double ops_per_second,
+                            const DeviceInfo& device) {
+  Explanation explanation = explain_copy(std::move(choice), bytes, device);
+  explanation.ops = ops;
+  if (ops_per_second > 0)
+    explanation.seconds = std::max(explanation.seconds, static_cast<double>(ops) / ops_per_second);
+  return explanation;
+}
+
 Error in_plan(std::string_view plan, Error error) {
   error.message = fmt::format("{}: {}", plan, error.message);
   return error;

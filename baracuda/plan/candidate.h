@@ -124,6 +124,11 @@ Result<Explanation> explain_copy(const typename P::Descriptor& descriptor, const
   });
 }
 
+/// The choice with the cost of a plan that moves `bytes`, read plus written, and does `ops` operations at
+/// `ops_per_second`: the least time is that of the slower of the two.
+Explanation explain_compute(PlanChoice choice, std::int64_t bytes, std::int64_t ops, double ops_per_second,
+                            const DeviceInfo& device);
+
 /// An error of the driver or the compiler, with the plan's name before its message.
 Error in_plan(std::string_view plan, Error error);
 
