@@ -21,8 +21,9 @@ ARROWS = {
     "cpu": {"cpu", "core", "numeric"},
     "cuda": {"cuda", "core"},
     "jit": {"jit", "cuda", "core"},
-    "ops": {"plan", "cpu", "jit", "cuda", "core", "numeric", "public", "same op"},
+    "ops": {"plan", "cpu", "jit", "cuda", "core", "numeric", "kernel list", "public", "same op"},
     "simd": {"cpu", "core", "numeric", "same op"},  # an op's *-inl.h, which may compile the text of its kernels
+    "kernel list": {"jit", "core", "public", "same op"},  # an op that runs another's plan prepares its kernels too
     "checkpoint": {"checkpoint", "core", "public"},
     "config": {"config", "light core"},
     "device": {"device", "numeric", "config", "light core"},
@@ -34,7 +35,8 @@ ARROWS = {
     "oracle": {"oracle", "testing", "core", "public"},
 }
 ANYTHING = {"testing", "tests", "bench"}
-SAME_OP = {"ops": {"ops", "config", "simd"}, "simd": {"ops", "config", "simd", "kernel"}, "kernel": {"kernel"}}
+SAME_OP = {"ops": {"ops", "config", "simd"}, "simd": {"ops", "config", "simd", "kernel"}, "kernel list": {"config"},
+           "kernel": {"kernel"}}
 FOR_NVRTC = {"config", "device", "numeric", "kernel"}
 
 HEAVY_STANDARD = {"regex", "filesystem", "iostream", "fstream", "sstream", "iomanip", "future", "random"}
@@ -86,6 +88,8 @@ def part_of(path):
         return "config"
     if rest[0] == "ops" and path.endswith("-inl.h"):
         return "simd"
+    if path.endswith("_kernels.h"):
+        return "kernel list"
     return rest[0]
 
 

@@ -11,7 +11,7 @@ import unittest
 
 import support
 
-OPS = ("elementwise", "kv_cache_append", "write_slice")
+OPS = ("dynamic_range_quantize", "elementwise", "kv_cache_append", "quantized_linear", "write_slice")
 SUCCESS, FAILURE, BAD_INPUT = 0, 1, 2
 
 
@@ -196,7 +196,9 @@ class Plans(Tool):
 
     @staticmethod
     def matches(pattern, sku):
-        return re.fullmatch(re.escape(pattern).replace(r"\*", "[^/:>]*"), sku)
+        parts, epilogue = pattern.split("/"), 3  # which may hold its bias: "bias_relu:f32"
+        texts = [re.escape(part).replace(r"\*", "[^/]*" if i == epilogue else "[^/:>]*") for i, part in enumerate(parts)]
+        return re.fullmatch("/".join(texts), sku)
 
     def test_pages_show_the_tables_of_their_ops(self):
         for op in ("elementwise",):

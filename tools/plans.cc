@@ -34,7 +34,7 @@ std::vector<SkuRow> all_skus() {
   return rows;
 }
 
-/// Skus that differ in element, output element, operator of a family and arch alone.
+/// Skus that differ in element, output element, operator of a family, epilogue and arch alone.
 struct SkuGroup {
   const testing::Op* op;
   std::string pattern;  // the sku's string with * for them
@@ -49,7 +49,7 @@ void add_new(std::vector<std::string>& words, const std::string& word) {
   if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
 }
 
-std::string pattern_of(const KernelSku& sku) {
+std::string pattern_of(const KernelSku& sku, bool op_has_epilogues) {
   std::vector<std::string> parts;
   std::string text = sku.to_string();
   for (std::size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
@@ -61,6 +61,7 @@ std::string pattern_of(const KernelSku& sku) {
     parts[0].replace(dot + 1, std::string::npos, "*");
   parts[1].replace(0, std::string_view(name_of(sku.element)).size(), "*");
   if (sku.output_element) parts[1].replace(parts[1].find("->") + 2, std::string::npos, "*");
+  if (op_has_epilogues) parts[3] = "*";
   parts[5] = "*";
   return join(parts, "/");
 }
@@ -69,7 +70,10 @@ std::string pattern_of(const KernelSku& sku) {
 std::vector<SkuGroup> grouped(const std::vector<SkuRow>& skus) {
   std::vector<SkuGroup> per_device;
   for (const SkuRow& row : skus) {
-    const std::string pattern = pattern_of(row.sku);
+    const bool has_epilogues = std::any_of(skus.begin(), skus.end(), [&](const SkuRow& other) {
+      return other.op == row.op && !other.sku.epilogue.empty();
+    });
+    const std::string pattern = pattern_of(row.sku, has_epilogues);
     for (const std::string& device : row.devices) {
       auto same = [&](const SkuGroup& g) { return g.pattern == pattern && g.devices.front() == device; };
       auto group = std::find_if(per_device.begin(), per_device.end(), same);

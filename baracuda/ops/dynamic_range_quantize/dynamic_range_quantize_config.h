@@ -1,0 +1,56 @@
+#pragma once
+
+// For host and NVRTC: no standard headers.
+
+#include "baracuda/core/element.h"
+#include "baracuda/core/fast_divmod.h"
+
+namespace baracuda {
+
+/// Vectors: 16-byte loads of rows that are contiguous, aligned and made of whole vectors. Elements: one by one, any
+/// strides.
+enum class DynamicRangeQuantizeVariant : unsigned char { Vectors, Elements };
+
+/// What a kernel is compiled for. q's element is not in it: both kinds store the low byte.
+struct DynamicRangeQuantizeConfig {
+  DynamicRangeQuantizeVariant variant;
+  Element element;
+  bool symmetric;
+  /// A block has a row, for rows that are too long for the registers of a warp; else 1 to 32 lanes have one.
+  bool block_per_row;
+
+  static constexpr int num_threads() { return 256; }
+  /// Pieces of a row, vectors or elements, that a thread keeps in registers between the two passes over it. What a row
+  /// has beyond that is read a second time.
+  static constexpr int pieces_per_thread() { return 8; }
+  constexpr int piece_elems() const {
+    return variant == DynamicRangeQuantizeVariant::Vectors ? 16 / element_bytes(element) : 1;
+  }
+};
+
+/// One axis that rows are counted over. Strides in bytes.
+struct DynamicRangeQuantizeAxis {
+  long long extent;
+  long long x_stride;
+  long long q_stride;
+};
+
+struct DynamicRangeQuantizeParams {
+  const char* x;
+  char* q;
+  void* scale;      ///< f32, f64 for f64
+  int* zero_point;  ///< may be null
+  long long num_rows;
+  long long row_elems;
+  long long x_inner_stride;  ///< bytes; Elements alone
+  long long q_inner_stride;
+  int q_min;
+  int q_max;
+
+  int num_axes;  ///< innermost first
+  DynamicRangeQuantizeAxis axes[7];
+  FastDivisor divisors[7];  ///< of the extents, where num_rows < 2^31
+  int lanes_log2;           ///< unless block_per_row: 1 << lanes_log2 neighbouring threads share a row
+};
+
+}  // namespace baracuda

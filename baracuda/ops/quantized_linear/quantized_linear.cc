@@ -1,0 +1,573 @@
+#include "baracuda/ops/quantized_linear/quantized_linear.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+#include "baracuda/core/propagate.h"
+#include "baracuda/cpu/parallel_for.h"
+#include "baracuda/cuda/launch.h"
+#include "baracuda/jit/compile_report.h"
+#include "baracuda/jit/load.h"
+#include "baracuda/ops/dynamic_range_quantize/dynamic_range_quantize.h"
+#include "baracuda/ops/dynamic_range_quantize/dynamic_range_quantize_kernels.h"
+#include "baracuda/ops/quantized_linear/quantized_linear_config.h"
+#include "baracuda/ops/quantized_linear/quantized_linear_cpu.h"
+#include "baracuda/ops/quantized_linear/quantized_linear_kernels.h"
+#include "baracuda/plan/arg_check.h"
+#include "baracuda/plan/candidate.h"
+
+namespace baracuda {
+namespace {
+
+using Variant = QuantizedLinearVariant;
+
+constexpr std::string_view kPlan = "QuantizedLinearPlan";
+constexpr int kNumVariants = kNumQuantizedLinearVariants;
+
+/// By enumerator: name, then the fields of the config that the variant decides.
+struct VariantRow {
+  std::string_view stem;
+  bool aligned;
+  int tile_m, tile_n, tile_k, stages, warps_m, warps_n;
+};
+constexpr VariantRow kVariants[kNumVariants] = {
+    // A warp's 64 × 64 sums are half of its registers, and each loaded fragment serves 4 or 8 products. The ring is what
+    // sm_89 has: 96 KB.
+    {"tile128x256", true, 128, 256, 64, 4, 2, 4},
+    {"tile64x64", true, 64, 64, 128, 5, 2, 2},
+    // Few rows: weights are all there is to move, so many small blocks with much on its way to each.
+    {"tile16x32", true, 16, 32, 256, 5, 1, 2},
+    {"unaligned", false, 64, 64, 128, 5, 2, 2},
+};
+constexpr const VariantRow& row_of(Variant variant) { return kVariants[static_cast<int>(variant)]; }
+
+/// What the driver and the compiler say, in the plan's name.
+Error named(Error error) { return in_plan(kPlan, std::move(error)); }
+
+Error invalid(std::string message) { return Error::invalid_problem(fmt::format("{}: {}", kPlan, message)); }
+Error unsupported(std::string message) { return Error::unsupported(fmt::format("{}: {}", kPlan, message)); }
+
+// ---- validate -------------------------------------------------------------------------------------------------------
+
+Element output_of(const QuantizedLinearDescriptor& descriptor) {
+  return descriptor.output_element.value_or(descriptor.element);
+}
+
+/// Of scale_a and of all that is computed with it.
+Element compute_element(const QuantizedLinearDescriptor& descriptor) {
+  return descriptor.element == Element::F64 ? Element::F64 : Element::F32;
+}
+
+Result<void> validate_elements(const QuantizedLinearDescriptor& descriptor) {
+  const auto is_float = [](Element element) {
+    return element == Element::F32 || element == Element::F64 || element == Element::F16 || element == Element::Bf16;
+  };
+  const Element element = descriptor.element, output = output_of(descriptor);
+  if (!is_float(element))
+    return unsupported(fmt::format("element is {}, expected f32, f64, f16 or bf16", name_of(element)));
+  if (!is_float(output) || (element == Element::F64) != (output == Element::F64))
+    return unsupported(fmt::format("output_element is {} with x in {}, expected {}", name_of(output), name_of(element),
+                                   element == Element::F64 ? "f64" : "f32, f16 or bf16"));
+  if (descriptor.weight_element != Element::I8 && descriptor.weight_element != Element::U8)
+    return unsupported(fmt::format("weight_element is {}, expected i8 or u8", name_of(descriptor.weight_element)));
+  const auto is_vector = [&](Element given) { return given == Element::F32 || given == element; };
+  if (!is_vector(descriptor.weight_scale_element))
+    return unsupported(fmt::format("weight_scale_element is {}, expected f32 or x's {}",
+                                   name_of(descriptor.weight_scale_element), name_of(element)));
+  if (descriptor.bias_element && !is_vector(*descriptor.bias_element))
+    return unsupported(
+        fmt::format("bias_element is {}, expected f32 or x's {}", name_of(*descriptor.bias_element), name_of(element)));
+  if (std::find(std::begin(kActivations), std::end(kActivations), descriptor.activation) == std::end(kActivations))
+    return unsupported(fmt::format("activation is {}, expected identity, relu, gelu or silu",
+                                   static_cast<int>(descriptor.activation)));
+  return {};
+}
+
+/// Whether every sum of k products fits s32.
+Result<void> validate_sums(const QuantizedLinearDescriptor& descriptor) {
+  const bool is_signed = descriptor.weight_element == Element::I8;
+  const std::int64_t weights[] = {is_signed ? -128 : -255, is_signed ? 127 : 255};  // less the zero point
+  std::int64_t least = 0, greatest = 0;
+  for (std::int64_t q : {descriptor.q_min, descriptor.q_max})
+    for (std::int64_t weight : weights) {
+      least = std::min(least, q * weight);
+      greatest = std::max(greatest, q * weight);
+    }
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int32_t>::min();
+  constexpr std::int64_t kGreatest = std::numeric_limits<std::int32_t>::max();
+  const std::int64_t most_k = std::min(kGreatest / greatest, least < 0 ? kLeast / least : kGreatest);
+  if (descriptor.k <= most_k) return {};
+  return unsupported(
+      fmt::format("k is {}, expected at most {}: a sum of more products of q in {} … {} and {} weights "
+                  "may not fit s32",
+                  descriptor.k, most_k, descriptor.q_min, descriptor.q_max, is_signed ? "s8" : "u8"));
+}
+
+Result<void> validate(const QuantizedLinearDescriptor& descriptor) {
+  BARACUDA_RETURN_IF_ERROR(validate_elements(descriptor));
+  struct Size {
+    std::string_view field;
+    std::int64_t value;
+  };
+  for (const auto& [field, value] : {Size{"m", descriptor.m}, Size{"c_out", descriptor.c_out}, Size{"k", descriptor.k}})
+    if (value < 0) return invalid(fmt::format("{} is {}, expected at least 0", field, value));
+  for (const Dims& shape : {Dims{descriptor.m, descriptor.k}, Dims{descriptor.m, descriptor.c_out},
+                            Dims{descriptor.c_out, descriptor.k}, Dims{descriptor.m}, Dims{descriptor.c_out}}) {
+    std::int64_t elements, bytes;
+    if (!checked_elements(shape, &elements) || __builtin_mul_overflow(elements, element_bytes(Element::F64), &bytes))
+      return invalid(fmt::format("an operand of shape {} has 2^63 bytes or more", shape.to_string()));
+  }
+  const auto [q_min, q_max] = std::pair(descriptor.q_min, descriptor.q_max);
+  if (q_max <= 0 || q_min > q_max || q_max > 127 || q_min < -128)
+    return invalid(
+        fmt::format("q_min is {} and q_max {}, expected −128 ≤ q_min ≤ q_max ≤ 127 and q_max > 0", q_min, q_max));
+  return validate_sums(descriptor);
+}
+
+/// Every operand once; held at the largest number past 2^63, as are the operations.
+std::int64_t moved_bytes(const QuantizedLinearDescriptor& descriptor) {
+  const auto [m, c_out, k] = std::tuple(descriptor.m, descriptor.c_out, descriptor.k);
+  std::uint64_t bytes = 0;
+  bool overflow = false;
+  const auto add = [&](Element element, const Dims& shape) {
+    overflow |= __builtin_add_overflow(bytes, contiguous_bytes(element, shape), &bytes);
+  };
+  add(descriptor.element, {m, k});
+  add(Element::I8, {m, k});
+  add(compute_element(descriptor), {m});
+  add(Element::I8, {c_out, k});
+  add(descriptor.weight_scale_element, {c_out});
+  if (descriptor.weight_element == Element::U8) add(Element::U8, {c_out});
+  if (descriptor.bias_element) add(*descriptor.bias_element, {c_out});
+  add(output_of(descriptor), {m, c_out});
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  return overflow || bytes > kMost ? kMost : static_cast<std::int64_t>(bytes);
+}
+
+std::int64_t num_ops(const QuantizedLinearDescriptor& descriptor) {
+  std::int64_t ops;
+  const bool overflow = __builtin_mul_overflow(descriptor.m * descriptor.c_out, descriptor.k, &ops) ||
+                        __builtin_mul_overflow(ops, 2, &ops);
+  return overflow ? std::numeric_limits<std::int64_t>::max() : ops;
+}
+
+// ---- candidates -----------------------------------------------------------------------------------------------------
+
+/// What a candidate decides by.
+struct Problem {
+  const QuantizedLinearDescriptor& descriptor;
+  const DeviceInfo& device;
+  CodeTarget target;
+};
+using LinearCandidate = Candidate<Problem>;
+
+constexpr std::int64_t kVectorBytes = 16;
+
+/// Estimates, in products a multiprocessor makes at its best, how long a variant takes: waves of blocks times the
+/// tile. A block of 64 × 64 loads twice as much for each product and waits longer at its barriers, which we put at 0.55
+/// of the rate of 128 × 256, and two of them share a multiprocessor.
+double estimated_products(const Problem& problem, Variant variant) {
+  const VariantRow& row = row_of(variant);
+  const bool large = variant == Variant::Tile128x256;
+  const double blocks_at_once = std::max(1, problem.device.num_multiprocessors) * (large ? 1.0 : 2.0);
+  const double tiles = std::ceil(static_cast<double>(problem.descriptor.m) / row.tile_m) *
+                       std::ceil(static_cast<double>(problem.descriptor.c_out) / row.tile_n);
+  const double products_at_once = (large ? 1.0 : 2.0 / 0.55) * row.tile_m * row.tile_n;
+  return std::ceil(tiles / blocks_at_once) * products_at_once;
+}
+
+/// Whether rows can be aligned, and there is room for the ring.
+Verdict fits(const Problem& problem, Variant variant) {
+  const QuantizedLinearConfig config =
+      quantized_linear_config(variant, problem.descriptor.weight_element, output_of(problem.descriptor));
+  if (config.aligned && problem.descriptor.k % kVectorBytes != 0)
+    return Verdict::reject(
+        fmt::format("rows of {} bytes do not all begin at multiples of {}", problem.descriptor.k, kVectorBytes));
+  if (config.shared_bytes() > problem.device.max_shared_bytes_per_block)
+    return Verdict::reject(fmt::format("needs {} bytes of shared memory, have {}", config.shared_bytes(),
+                                       problem.device.max_shared_bytes_per_block));
+  return Verdict::accept();
+}
+
+Verdict accepts_large(const Problem& problem) {
+  Verdict verdict = fits(problem, Variant::Tile128x256);
+  if (!verdict.accepted()) return verdict;
+  if (estimated_products(problem, Variant::Tile64x64) < estimated_products(problem, Variant::Tile128x256))
+    return Verdict::reject("smaller tiles fill the multiprocessors better");
+  return verdict;
+}
+
+Verdict accepts_medium(const Problem& problem) {
+  if (problem.descriptor.m <= row_of(Variant::Tile16x32).tile_m)
+    return Verdict::reject(fmt::format("m = {} rows fit the smallest tile", problem.descriptor.m));
+  return fits(problem, Variant::Tile64x64);
+}
+
+template <Variant kVariant>
+Verdict accepts(const Problem& problem) {
+  return fits(problem, kVariant);
+}
+
+Verdict has_vnni(const Problem& problem) {
+  if (problem.target.cpu >= CpuTarget::Avx512Vnni) return Verdict::accept();
+  return Verdict::reject(fmt::format("needs avx512_vnni, have {}", name_of(problem.target.cpu)));
+}
+
+Verdict accepts_any(const Problem&) { return Verdict::accept(); }
+
+/// By variant.
+constexpr std::array<LinearCandidate, kNumVariants> kCudaCandidates = {{
+    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile128x256).stem, "mma.sync s8, 128 × 256 outputs a block",
+     accepts_large},
+    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile64x64).stem, "mma.sync s8, 64 × 64 outputs a block",
+     accepts_medium},
+    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile16x32).stem, "mma.sync s8, 16 × 32 outputs a block",
+     accepts<Variant::Tile16x32>},
+    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Unaligned).stem, "mma.sync s8, rows at any address",
+     accepts<Variant::Unaligned>},
+}};
+constexpr std::array<LinearCandidate, 2> kCpuCandidates = {{
+    {Arch::Cpu, Backend::Bespoke, "avx512_vnni", "products of unsigned and signed bytes", has_vnni},
+    {Arch::Cpu, Backend::Bespoke, "simd", "16-bit products", accepts_any},
+}};
+
+PrecisionGuarantee make_guarantee() {
+  return {.math = MathPrecision::Int8,
+          .accumulator = Element::I32,
+          .bit_stable_on_same_hardware = true,
+          .deterministic = true,
+          .batch_invariant = true,
+          .matches_cpu = true};
+}
+
+std::string_view epilogue_name(const QuantizedLinearDescriptor& descriptor) {
+  constexpr std::string_view kNames[2][std::size(kActivations)] = {{"", "relu", "gelu", "silu"},
+                                                                   {"bias", "bias_relu", "bias_gelu", "bias_silu"}};
+  return kNames[descriptor.bias_element.has_value()][static_cast<int>(descriptor.activation)];
+}
+
+/// The outcome of `choose`, and what `run` may need besides: on CUDA the first variant that serves aligned rows, and
+/// the one for all others.
+struct Selection {
+  PlanChoice choice;
+  ArchChoice arch;
+  std::size_t picked = 0;
+  KernelSku unaligned_sku;
+};
+
+Result<Selection> select_variants(const QuantizedLinearDescriptor& descriptor, const PlanPreference& preference,
+                                  const DeviceInfo& device) {
+  BARACUDA_RETURN_IF_ERROR(validate(descriptor));
+  Selection selection;
+  BARACUDA_ASSIGN_OR_RETURN(selection.arch, choose_arch(kPlan, preference, device));
+  const bool on_cpu = device.arch == Arch::Cpu;
+  const std::span<const LinearCandidate> candidates =
+      on_cpu ? std::span<const LinearCandidate>(kCpuCandidates) : kCudaCandidates;
+  const auto traits_of = [&](const LinearCandidate& each) {
+    return CandidateTraits{each.arch, each.backend, make_guarantee(), 0};
+  };
+  const Problem problem{descriptor, device, selection.arch.target};
+  BARACUDA_ASSIGN_OR_RETURN(selection.picked, pick_candidate(kPlan, candidates, problem, selection.arch.arch,
+                                                             preference, traits_of, &selection.choice.candidates));
+  const auto sku_of = [&](std::size_t index) {
+    KernelSku sku = make_sku(Category::Gemm, QuantizedLinearPlan::kName, descriptor.element, candidates[index],
+                             selection.arch, make_guarantee());
+    sku.aux_element = descriptor.weight_element;
+    if (output_of(descriptor) != descriptor.element) sku.output_element = output_of(descriptor);
+    sku.layout = "rcr";
+    sku.epilogue = epilogue_name(descriptor);
+    sku.bias_element = descriptor.bias_element;
+    return sku;
+  };
+  selection.choice.sku = sku_of(selection.picked);
+  if (!on_cpu) selection.unaligned_sku = sku_of(static_cast<std::size_t>(Variant::Unaligned));
+  selection.choice.target = selection.arch.target;
+  return selection;
+}
+
+/// The plan for step 1 takes what is left of the preference: it has no candidates to time.
+PlanPreference quantizer_preference(PlanPreference preference) {
+  preference.autotune = false;
+  return preference;
+}
+
+DynamicRangeQuantizeDescriptor quantizer_of(const QuantizedLinearDescriptor& descriptor) {
+  return {.element = descriptor.element,
+          .shape = {descriptor.m, descriptor.k},
+          .output_element = Element::I8,
+          .symmetric = true,
+          .q_min = descriptor.q_min,
+          .q_max = descriptor.q_max};
+}
+
+/// The kernels that some strides run on: the picked one, and that for rows at any address.
+std::vector<Variant> kernel_variants(const Selection& selection) {
+  std::vector<Variant> variants = {static_cast<Variant>(selection.picked)};
+  if (variants.front() != Variant::Unaligned) variants.push_back(Variant::Unaligned);
+  return variants;
+}
+
+bool is_aligned(const void* data, std::int64_t num_rows, std::int64_t stride_bytes) {
+  const auto bits = reinterpret_cast<std::uintptr_t>(data) |
+                    (num_rows > 1 ? static_cast<std::uintptr_t>(stride_bytes) : std::uintptr_t{0});
+  return bits % static_cast<std::uintptr_t>(kVectorBytes) == 0;
+}
+
+}  // namespace
+
+QuantizedLinearConfig quantized_linear_config(Variant variant, Element weight_element, Element output_element) {
+  const VariantRow& row = row_of(variant);
+  return {.weight_element = weight_element,
+          .output_element = output_element,
+          .aligned = row.aligned,
+          .tile_m = row.tile_m,
+          .tile_n = row.tile_n,
+          .tile_k = row.tile_k,
+          .stages = row.stages,
+          .warps_m = row.warps_m,
+          .warps_n = row.warps_n};
+}
+
+jit::KernelSpec quantized_linear_kernel(const QuantizedLinearConfig& config, const CodeTarget& target) {
+  const auto [weight_element, output_element, aligned, tile_m, tile_n, tile_k, stages, warps_m, warps_n] = config;
+  return {
+      .name = fmt::format("quantized_linear.{}.{}.tile{}x{}{}", name_of(weight_element), name_of(output_element),
+                          tile_m, tile_n, aligned ? "" : ".unaligned"),
+      .text = fmt::format(R"(#include "baracuda/ops/quantized_linear/quantized_linear.cuh"
+using namespace baracuda;
+constexpr QuantizedLinearConfig kConfig{{.weight_element = Element{{{}}}, .output_element = Element{{{}}}, .aligned = {},
+                                        .tile_m = {}, .tile_n = {}, .tile_k = {}, .stages = {}, .warps_m = {}, .warps_n = {}}};
+extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
+void baracuda_kernel(const __grid_constant__ QuantizedLinearParams params) {{ quantized_linear<kConfig>(params); }}
+)",
+                          static_cast<int>(weight_element), static_cast<int>(output_element), aligned, tile_m, tile_n,
+                          tile_k, stages, warps_m, warps_n),
+      .target = target,
+  };
+}
+
+Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescriptor& descriptor,
+                                                  const PlanPreference& preference, const DeviceInfo& device) {
+  BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
+  BARACUDA_ASSIGN_OR_RETURN(
+      std::vector<jit::KernelSpec> kernels,
+      plan_kernels(quantizer_of(descriptor), quantizer_preference(preference), device).transform_error(named));
+  if (selection.arch.arch == Arch::Cpu) return kernels;
+  for (Variant variant : kernel_variants(selection))
+    kernels.push_back(quantized_linear_kernel(
+        quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor)), selection.arch.target));
+  return kernels;
+}
+
+// ---- the plan -------------------------------------------------------------------------------------------------------
+
+struct QuantizedLinearPlan::State {
+  Descriptor descriptor;
+  Device device;
+  Selection selection;
+  std::optional<DynamicRangeQuantizePlan> quantizer;  // always there after select
+  std::array<std::shared_ptr<const cuda::Kernel>, kNumVariants> kernels;
+  QuantizedLinearCpuKernel cpu_kernel = nullptr;
+  QuantizedDot cpu_dot{};
+
+  Result<void> check(const Args& args) const;
+  /// The variant that these args, which have passed `check`, run on. On CUDA.
+  Variant variant_of(const Args& args) const;
+  QuantizedLinearParams make_params(const Args& args) const;
+  DynamicRangeQuantizeArgs quantizer_args(const Args& args) const;
+};
+
+Result<PlanChoice> QuantizedLinearPlan::choose(const Descriptor& descriptor, const PlanPreference& preference,
+                                               const DeviceInfo& device) noexcept try {
+  return select_variants(descriptor, preference, device).transform([](Selection&& selection) {
+    return std::move(selection.choice);
+  });
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+Result<Explanation> QuantizedLinearPlan::explain(const Descriptor& descriptor, const PlanPreference& preference,
+                                                 const DeviceInfo& device) noexcept try {
+  BARACUDA_ASSIGN_OR_RETURN(PlanChoice choice, choose(descriptor, preference, device));
+  return explain_compute(std::move(choice), moved_bytes(descriptor), num_ops(descriptor), device.int8_ops_per_second,
+                         device);
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+Result<Explanation> QuantizedLinearPlan::explain(const Stream& stream, const Descriptor& descriptor,
+                                                 const PlanPreference& preference) noexcept try {
+  return explain(descriptor, preference, stream.device_info());
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+Result<CompileReport> QuantizedLinearPlan::compile(const Descriptor& descriptor, const PlanPreference& preference,
+                                                   const DeviceInfo& device) noexcept try {
+  BARACUDA_ASSIGN_OR_RETURN(const auto kernels, plan_kernels(descriptor, preference, device));
+  return jit::compile_report(kernels).transform_error(named);
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+Result<QuantizedLinearPlan> QuantizedLinearPlan::select(const Stream& stream, const Descriptor& descriptor,
+                                                        const PlanPreference& preference) noexcept try {
+  auto state = std::make_shared<State>();
+  BARACUDA_ASSIGN_OR_RETURN(state->selection, select_variants(descriptor, preference, stream.device_info()));
+  state->descriptor = descriptor;
+  state->device = stream.device();
+  BARACUDA_ASSIGN_OR_RETURN(state->quantizer, DynamicRangeQuantizePlan::select(stream, quantizer_of(descriptor),
+                                                                               quantizer_preference(preference))
+                                                  .transform_error(named));
+  const CodeTarget target = state->selection.arch.target;
+  if (stream.device().is_cpu()) {
+    cpu::prepare_threads();
+    state->cpu_kernel = quantized_linear_cpu_kernel(target.cpu);
+    state->cpu_dot = state->selection.picked == 0 ? quantized_dot_vnni() : quantized_dot(target.cpu);
+    return QuantizedLinearPlan(std::move(state));
+  }
+  for (Variant variant : kernel_variants(state->selection)) {
+    const auto config = quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor));
+    BARACUDA_ASSIGN_OR_RETURN(state->kernels[static_cast<int>(variant)],
+                              jit::load_kernel(quantized_linear_kernel(config, target), stream).transform_error(named));
+  }
+  return QuantizedLinearPlan(std::move(state));
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+Result<void> QuantizedLinearPlan::State::check(const Args& args) const {
+  const ArgChecker checker(kPlan, device);
+  const auto [m, c_out, k] = std::tuple(descriptor.m, descriptor.c_out, descriptor.k);
+  BARACUDA_ASSIGN_OR_RETURN(const Reach x, checker.tensor("x", args.x, descriptor.element, {m, k}));
+  BARACUDA_ASSIGN_OR_RETURN(const Reach weight,
+                            checker.tensor("weight", args.weight, descriptor.weight_element, {c_out, k}));
+  BARACUDA_ASSIGN_OR_RETURN(const Reach weight_scale,
+                            checker.vector("weight_scale", args.weight_scale, descriptor.weight_scale_element, c_out));
+  const bool has_zero_point = descriptor.weight_element == Element::U8;
+  if (args.weight_zero_point.has_value() != has_zero_point)
+    return invalid(has_zero_point ? "weight_zero_point is missing, but the weights are u8"
+                                  : "weight_zero_point is given, but the weights are s8");
+  Reach zero_point, bias;
+  if (has_zero_point) {
+    BARACUDA_ASSIGN_OR_RETURN(zero_point,
+                              checker.vector("weight_zero_point", *args.weight_zero_point, Element::U8, c_out));
+  }
+  if (args.bias.has_value() != descriptor.bias_element.has_value())
+    return invalid(descriptor.bias_element ? "bias is missing, the descriptor has a bias_element"
+                                           : "bias is given, but the descriptor has no bias_element");
+  if (args.bias) {
+    BARACUDA_ASSIGN_OR_RETURN(bias, checker.vector("bias", *args.bias, *descriptor.bias_element, c_out));
+  }
+  BARACUDA_ASSIGN_OR_RETURN(const Reach y, checker.tensor("y", args.y, output_of(descriptor), {m, c_out}));
+  BARACUDA_ASSIGN_OR_RETURN(const Reach act_q,
+                            checker.tensor("act_q_scratch", args.act_q_scratch, Element::I8, {m, k}));
+  BARACUDA_ASSIGN_OR_RETURN(const Reach act_scale, checker.vector("act_scale_scratch", args.act_scale_scratch,
+                                                                  compute_element(descriptor), m, /*scratch=*/true));
+
+  BARACUDA_RETURN_IF_ERROR(checker.injective("y", args.y));
+  BARACUDA_RETURN_IF_ERROR(checker.separate_rows("x", args.x));
+  BARACUDA_RETURN_IF_ERROR(checker.separate_rows("weight", args.weight));
+  BARACUDA_RETURN_IF_ERROR(checker.separate_rows("y", args.y));
+  BARACUDA_RETURN_IF_ERROR(checker.contiguous("act_q_scratch", args.act_q_scratch));
+
+  const NamedReach outputs[] = {{"y", y}, {"act_q_scratch", act_q}, {"act_scale_scratch", act_scale}};
+  const NamedReach inputs[] = {
+      {"x", x}, {"weight", weight}, {"weight_scale", weight_scale}, {"weight_zero_point", zero_point}, {"bias", bias}};
+  for (const NamedReach& output : outputs)
+    for (const NamedReach& input : inputs) BARACUDA_RETURN_IF_ERROR(checker.disjoint(output, input));
+  BARACUDA_RETURN_IF_ERROR(checker.disjoint(outputs[0], outputs[1]));
+  BARACUDA_RETURN_IF_ERROR(checker.disjoint(outputs[0], outputs[2]));
+  return checker.disjoint(outputs[1], outputs[2]);
+}
+
+Variant QuantizedLinearPlan::State::variant_of(const Args& args) const {
+  const bool aligned = is_aligned(args.act_q_scratch.data, descriptor.m, descriptor.k) &&
+                       is_aligned(args.weight.data, descriptor.c_out, args.weight.strides[0]);
+  return aligned ? static_cast<Variant>(selection.picked) : Variant::Unaligned;
+}
+
+QuantizedLinearParams QuantizedLinearPlan::State::make_params(const Args& args) const {
+  QuantizedLinearParams params{};
+  params.q = static_cast<const signed char*>(args.act_q_scratch.data);
+  params.row_scale = args.act_scale_scratch.data;
+  params.weight = static_cast<const unsigned char*>(args.weight.data);
+  params.weight_scale = args.weight_scale.data;
+  if (args.weight_zero_point)
+    params.weight_zero_point = static_cast<const unsigned char*>(args.weight_zero_point->data);
+  if (args.bias) params.bias = args.bias->data;
+  params.y = args.y.data;
+  params.m = descriptor.m;
+  params.c_out = descriptor.c_out;
+  params.k = descriptor.k;
+  // Nothing is known of the stride of a single row, or of weights without elements.
+  if (descriptor.c_out > 1 && descriptor.k > 0) params.weight_stride = args.weight.strides[0];
+  if (descriptor.m > 1) params.y_stride = args.y.strides[0];
+  params.weight_scale_element = descriptor.weight_scale_element;
+  if (descriptor.bias_element) params.bias_element = *descriptor.bias_element;
+  params.activation = descriptor.activation;
+  const auto pair_bytes = static_cast<std::uintptr_t>(2 * element_bytes(output_of(descriptor)));
+  params.y_in_pairs = reinterpret_cast<std::uintptr_t>(params.y) % pair_bytes == 0 && params.y_stride % 2 == 0;
+  return params;
+}
+
+DynamicRangeQuantizeArgs QuantizedLinearPlan::State::quantizer_args(const Args& args) const {
+  VectorMut scale = args.act_scale_scratch;
+  scale.length = descriptor.m;
+  return {.x = args.x, .q = args.act_q_scratch, .scale = scale};
+}
+
+Result<void> QuantizedLinearPlan::can_implement(const Args& args) const noexcept try {
+  return state_->check(args);
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+const QuantizedLinearDescriptor& QuantizedLinearPlan::descriptor() const { return state_->descriptor; }
+
+const KernelSku& QuantizedLinearPlan::sku() const { return state_->selection.choice.sku; }
+
+Result<KernelSku> QuantizedLinearPlan::sku(const Args& args) const noexcept try {
+  const State& state = *state_;
+  return state.check(args).transform([&] {
+    const bool unaligned = !state.cpu_kernel && state.variant_of(args) == Variant::Unaligned;
+    return unaligned ? state.selection.unaligned_sku : state.selection.choice.sku;
+  });
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+Result<void> QuantizedLinearPlan::run(const Stream& stream, const Workspace&, const Args& args) const noexcept try {
+  const State& state = *state_;
+  const Descriptor& descriptor = state.descriptor;
+  BARACUDA_RETURN_IF_ERROR(ArgChecker(kPlan, state.device).stream(stream.device()));
+  BARACUDA_RETURN_IF_ERROR(state.check(args));
+  BARACUDA_RETURN_IF_ERROR(
+      state.quantizer->run(stream, Workspace::none(), state.quantizer_args(args)).transform_error(named));
+  if (descriptor.m == 0 || descriptor.c_out == 0) return {};
+
+  const QuantizedLinearParams params = state.make_params(args);
+  if (state.cpu_kernel) {
+    state.cpu_kernel(params, descriptor.weight_element, output_of(descriptor), state.cpu_dot, stream.num_threads());
+    return {};
+  }
+  const Variant variant = state.variant_of(args);
+  const auto config = quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor));
+  const std::int64_t tiles_m = (params.m + config.tile_m - 1) / config.tile_m;
+  const std::int64_t tiles_n = (params.c_out + config.tile_n - 1) / config.tile_n;
+  constexpr std::int64_t kMaxBlocks = std::numeric_limits<std::int32_t>::max();
+  const cuda::LaunchShape shape{
+      .grid = {static_cast<std::uint32_t>(std::min<std::int64_t>(kMaxBlocks, tiles_m * tiles_n))},
+      .block = {static_cast<std::uint32_t>(config.num_threads())},
+      .dynamic_shared_bytes = static_cast<std::uint32_t>(config.shared_bytes())};
+  return cuda::launch(*state.kernels[static_cast<int>(variant)], stream, shape, &params).transform_error(named);
+} catch (...) {
+  return internal::thrown_error(kPlan);
+}
+
+}  // namespace baracuda
