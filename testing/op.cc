@@ -5,14 +5,16 @@
 #include "baracuda/ops/dynamic_range_quantize/dynamic_range_quantize_case.h"
 #include "baracuda/ops/elementwise/elementwise_case.h"
 #include "baracuda/ops/kv_cache_append/kv_cache_append_case.h"
+#include "baracuda/ops/quantize/quantize_case.h"
 #include "baracuda/ops/quantized_linear/quantized_linear_case.h"
 #include "baracuda/ops/write_slice/write_slice_case.h"
 
 namespace baracuda::testing {
 
 std::span<const Op* const> ops() {
-  static const Op* const kOps[] = {&dynamic_range_quantize_op(), &elementwise_op(), &kv_cache_append_op(),
-                                   &quantized_linear_op(), &write_slice_op()};
+  static const Op* const kOps[] = {
+      &dequantize_op(),          &dynamic_range_quantize_op(), &elementwise_op(), &fake_quantize_op(),
+      &fake_quantize_backward_op(), &kv_cache_append_op(), &quantize_op(), &quantized_linear_op(), &write_slice_op()};
   return kOps;
 }
 

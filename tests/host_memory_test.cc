@@ -117,6 +117,10 @@ Result<void> plan_all(const Stream& stream) {
     if (auto done = plan_everything<DynamicRangeQuantizePlan>(stream, {.shape = {4, 32}}); !done) return done;
     if (auto done = plan_everything<QuantizedLinearPlan>(stream, {.m = 4, .c_out = 8, .k = 32}); !done) return done;
   }
+  if (auto done = plan_everything<QuantizePlan>(stream, {.shape = {8, 64}}); !done) return done;
+  if (auto done = plan_everything<DequantizePlan>(stream, {.shape = {8, 64}}); !done) return done;
+  if (auto done = plan_everything<FakeQuantizePlan>(stream, {.shape = {8, 64}}); !done) return done;
+  if (auto done = plan_everything<FakeQuantizeBackwardPlan>(stream, {.shape = {8, 64}}); !done) return done;
   return plan_everything<KvCacheAppendPlan>(stream, append());
 }
 

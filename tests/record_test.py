@@ -73,6 +73,13 @@ class Digests(unittest.TestCase):
             at_expected[changed[-1]] = at_new[changed[-1]]
             self.assertEqual(expected, new, path)
 
+    def test_a_family_shares_its_folder(self):
+        family = {"baracuda/ops/add/mul.h": "int mul();\n"}
+        old = self.digests(family)["ops"]
+        new = self.digests({**family, "baracuda/ops/add/add.cc": "int add();\n"})["ops"]
+        for op in ("add", "mul"):
+            self.assertNotEqual(old[op]["sources"], new[op]["sources"], op)
+
     def test_keys_count_and_names_of_kernels_do_not(self):
         def with_key(**change):
             keys = copy.deepcopy(KEYS)

@@ -11,7 +11,8 @@ import unittest
 
 import support
 
-OPS = ("dynamic_range_quantize", "elementwise", "kv_cache_append", "quantized_linear", "write_slice")
+OPS = ("dequantize", "dynamic_range_quantize", "elementwise", "fake_quantize", "fake_quantize_backward", "kv_cache_append",
+       "quantize", "quantized_linear", "write_slice")
 SUCCESS, FAILURE, BAD_INPUT = 0, 1, 2
 
 

@@ -52,9 +52,14 @@ def host_sources(folder):
     return [path for ending in ("*.h", "*.cc") for path in folder.rglob(ending) if is_tested_on_gpu(path)]
 
 
+def folder_of(op, root):
+    """Where the op's public header stands; a family of ops shares a folder."""
+    return next(root.glob(f"baracuda/ops/*/{op}.h"), root / "baracuda/ops" / op / f"{op}.h").parent
+
+
 def sources_by_digest(op_names, root=ROOT):
     """The files of each digest of host sources: those of every op, and the runtime's under None."""
-    files = {op: host_sources(root / "baracuda/ops" / op) for op in op_names}
+    files = {op: host_sources(folder_of(op, root)) for op in op_names}
     files[None] = [path for folder in RUNTIME_FOLDERS for path in host_sources(root / "baracuda" / folder)]
     return files
 

@@ -47,20 +47,23 @@ IntOf<V> encode(V x) {
   using Scalar = decltype(bits(ScalarOf<V>()));
   constexpr SmallFloat format = small_float<kElement>();
   constexpr int kDropped = kMantissaBits<V> - format.mantissa_bits;
-  constexpr int kLeastExponent = 1 - format.bias();
   const V a = min(abs(x), infinity<V>());  // of NaN too, whose bits would overflow below
 
   // Half of what is dropped is added, a bit less where what stays is even: the carry may run into the exponent.
   constexpr Scalar kHalf = Scalar(1) << (kDropped - 1);
   const I odd = shift_right<kDropped>(bits(a)) & I(1);
   const I rounded = shift_right<kDropped>(bits(a) + I(kHalf - 1) + odd);
-  const I of_normal = rounded - I((kExponentBias<V> - format.bias()) << format.mantissa_bits);
-  // Below the least normal number this sum has the last place of the format's, and the addition rounds to it.
-  const V rounder = power_of_two<V>(I(kLeastExponent + kDropped));
-  const I of_subnormal = bits(a + rounder) - bits(rounder);
-
-  const I finite = where(a < power_of_two<V>(I(kLeastExponent)), of_subnormal, of_normal);
-  const I magnitude = where(finite > I(format.overflow()), I(format.overflow()), finite);
+  I magnitude = rounded;
+  // With V's own exponents (bf16 from f32) that is all: subnormal numbers and infinity are where V's are.
+  if constexpr (format.bias() != kExponentBias<V>) {
+    constexpr int kLeastExponent = 1 - format.bias();
+    const I of_normal = rounded - I((kExponentBias<V> - format.bias()) << format.mantissa_bits);
+    // Below the least normal number this sum has the last place of the format's, and the addition rounds to it.
+    const V rounder = power_of_two<V>(I(kLeastExponent + kDropped));
+    const I of_subnormal = bits(a + rounder) - bits(rounder);
+    const I finite = where(a < power_of_two<V>(I(kLeastExponent)), of_subnormal, of_normal);
+    magnitude = where(finite > I(format.overflow()), I(format.overflow()), finite);
+  }
   const I with_sign = magnitude | where(has_sign_bit(x), I(format.sign_bit()), I(0));
   return where(is_nan(x), I(format.quiet_nan()), with_sign);
 }
