@@ -12,9 +12,9 @@
 namespace baracuda::testing {
 
 std::span<const Op* const> ops() {
-  static const Op* const kOps[] = {
-      &dequantize_op(),          &dynamic_range_quantize_op(), &elementwise_op(), &fake_quantize_op(),
-      &fake_quantize_backward_op(), &kv_cache_append_op(), &quantize_op(), &quantized_linear_op(), &write_slice_op()};
+  static const Op* const kOps[] = {&dequantize_op(),    &dynamic_range_quantize_op(), &elementwise_op(),
+                                   &fake_quantize_op(), &fake_quantize_backward_op(), &kv_cache_append_op(),
+                                   &quantize_op(),      &quantized_linear_op(),       &write_slice_op()};
   return kOps;
 }
 

@@ -72,8 +72,8 @@ class Op {
 
   /// Every SKU that `choose` can pick on `device`, each once, in a stable order.
   virtual std::vector<KernelSku> skus(const DeviceInfo& device) const = 0;
-  /// Every CUDA kernel that some plan on `device` may compile, each once; where those are too many for CI, a set in which
-  /// each operator, each element and each variant occurs.
+  /// Every CUDA kernel that some plan on `device` may compile, each once; where those are too many for CI, a set in
+  /// which each operator, each element and each variant occurs.
   virtual std::vector<jit::KernelSpec> kernels(const PlanPreference& preference, const DeviceInfo& device) const = 0;
   /// Every one.
   virtual std::vector<jit::KernelSpec> all_kernels(const PlanPreference& preference, const DeviceInfo& device) const {

@@ -19,8 +19,8 @@ inline constexpr Arch kCudaArchs[] = {Arch::Sm80, Arch::Sm89, Arch::Sm90a};
 BARACUDA_API std::string_view name_of(Arch arch);
 BARACUDA_API std::optional<Arch> parse_arch(std::string_view name);
 
-/// The instruction set that CPU kernels are dispatched to; each has all of those before it. Avx512Vnni adds the 8-bit dot
-/// products; ops without a kernel for it run their Avx512 code there.
+/// The instruction set that CPU kernels are dispatched to; each has all of those before it. Avx512Vnni adds the 8-bit
+/// dot products; ops without a kernel for it run their Avx512 code there.
 enum class CpuTarget : std::uint8_t { Scalar = 0, Avx2 = 1, Avx512 = 2, Avx512Vnni = 3 };
 
 inline constexpr CpuTarget kCpuTargets[] = {CpuTarget::Scalar, CpuTarget::Avx2, CpuTarget::Avx512,

@@ -37,7 +37,8 @@ Result<Device> Device::parse(std::string_view text) noexcept try {
   return internal::thrown_error("Device::parse");
 }
 
-// Figures: NVIDIA's A100 80 GB and L40S data sheets, 0.87 of their bandwidth for a copy; the H200 as measured (design.md).
+// Figures: NVIDIA's A100 80 GB and L40S data sheets, 0.87 of their bandwidth for a copy; the H200 as measured
+// (design.md).
 DeviceInfo DeviceInfo::sm80() {
   return gpu("NVIDIA A100-SXM4-80GB", Arch::Sm80, 108, std::int64_t{80} << 30, std::int64_t{40} << 20, 163 << 10,
              0.87 * 2039e9, 624e12);

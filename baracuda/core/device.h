@@ -45,8 +45,8 @@ struct DeviceInfo {
   /// figures and our measurements, for others 0.87 of what memory clock and bus width allow; on the CPU a nominal
   /// 10 GB/s a thread, at most 100. `explain` turns bytes into time with it; nothing is chosen by it.
   double copy_bytes_per_second = 0;
-  /// Multiplications and additions of 8-bit integers per second, for `explain` too: of the GPUs named below as above, of
-  /// others by their number of multiprocessors; on the CPU a vector of products a clock, at a nominal 3 GHz.
+  /// Multiplications and additions of 8-bit integers per second, for `explain` too: of the GPUs named below as above,
+  /// of others by their number of multiprocessors; on the CPU a vector of products a clock, at a nominal 3 GHz.
   double int8_ops_per_second = 0;
 
   /// This machine's CPU.

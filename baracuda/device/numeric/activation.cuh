@@ -28,8 +28,10 @@ V silu(V v) {
   return where(v < V(0), negative, positive);
 }
 
-/// v · Φ(v), Φ(v) = erfc(−v / √2) / 2, with erf and erfc as in erf.cuh. Φ(−a) becomes small as fast as e^(−a²/2), so that
-/// neither a / √2 nor its square may be rounded before the exponential, and nothing is scaled before the product with v.
+/// v · Φ(v), Φ(v) = erfc(−v / √2) / 2, with erf and erfc as in erf.cuh. Φ(−a) becomes small as fast as e^(−a²/2), so
+/// that
+/// neither a / √2 nor its square may be rounded before the exponential, and nothing is scaled before the product with
+/// v.
 template <class V>
 V gelu(V v) {
   const V a = abs(v);

@@ -249,8 +249,8 @@ Result<std::vector<jit::KernelSpec>> plan_kernels(const DynamicRangeQuantizeDesc
   if (selection.arch.arch == Arch::Cpu) return kernels;
   for (int i = 0; i < kNumVariants; ++i)
     if (selection.allowed[i])
-      kernels.push_back(dynamic_range_quantize_kernel(make_config(descriptor, static_cast<Variant>(i)),
-                                                      selection.arch.target));
+      kernels.push_back(
+          dynamic_range_quantize_kernel(make_config(descriptor, static_cast<Variant>(i)), selection.arch.target));
   return kernels;
 }
 
@@ -415,7 +415,8 @@ Result<KernelSku> DynamicRangeQuantizePlan::sku(const Args& args) const noexcept
   return internal::thrown_error(kPlan);
 }
 
-Result<void> DynamicRangeQuantizePlan::run(const Stream& stream, const Workspace&, const Args& args) const noexcept try {
+Result<void> DynamicRangeQuantizePlan::run(const Stream& stream, const Workspace&, const Args& args) const noexcept
+    try {
   const State& state = *state_;
   BARACUDA_RETURN_IF_ERROR(ArgChecker(kPlan, state.device).stream(stream.device()));
   BARACUDA_ASSIGN_OR_RETURN(State::Prepared prepared, state.prepare(args));

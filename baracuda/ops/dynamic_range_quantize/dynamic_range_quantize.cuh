@@ -13,7 +13,8 @@
 // Division. q needs round(fl(x / scale)), where fl rounds to the format of the scale. t = x · fl(1 / scale) costs one
 // multiplication and is off by at most 2^-22 · |t|: it gives the same integer unless t lies that close to a half. Rows
 // are scaled so that |t| < 2^9, hence a distance of 2^-13 from every half is enough; the few others are divided. (f64
-// has more bits than that argument needs.) It asks that 1 / scale be a normal number: other rows are divided throughout.
+// has more bits than that argument needs.) It asks that 1 / scale be a normal number: other rows are divided
+// throughout.
 
 namespace baracuda {
 

@@ -14,8 +14,8 @@
 
 namespace baracuda {
 
-/// Quantizes each row of x to 8-bit integers, with a scale, and a zero point where asymmetric, that fit the row's values.
-/// The rows run along the last axis; rows are counted over all axes before it, in row-major order.
+/// Quantizes each row of x to 8-bit integers, with a scale, and a zero point where asymmetric, that fit the row's
+/// values. The rows run along the last axis; rows are counted over all axes before it, in row-major order.
 ///
 ///   symmetric    scale = max|x| / q_max                                          zero_point = 0
 ///   asymmetric   scale = (max(x, 0) − min(x, 0)) / (q_max − q_min)               with the row's greatest and least x
@@ -30,10 +30,11 @@ namespace baracuda {
 /// zero_point    as scale                   i32                      required where asymmetric, else optional
 ///
 /// Rank 1 to 8. Each step is rounded once, in the stated order, in f32 (f64 for f64); division is true division, round
-/// goes half to even, subnormals are not flushed. A row with NaN or ±inf gets scale NaN and 0, clamped to q_min … q_max,
-/// for every q and for the asymmetric zero point, so that it dequantizes to NaN; it touches no other row. A finite row
-/// whose range passes the greatest number of the format has an infinite asymmetric scale. Rows without elements have
-/// scale 1. Without rows nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU.
+/// goes half to even, subnormals are not flushed. A row with NaN or ±inf gets scale NaN and 0, clamped to q_min …
+/// q_max, for every q and for the asymmetric zero point, so that it dequantizes to NaN; it touches no other row. A
+/// finite row whose range passes the greatest number of the format has an infinite asymmetric scale. Rows without
+/// elements have scale 1. Without rows nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on
+/// CPU and GPU.
 ///
 /// Errors of select: InvalidProblem (rank 0, a negative extent, 2^63 bytes or more, a range that is not within q's
 /// element, symmetric: not q_max > 0 and q_min ≤ q_max, asymmetric: not q_min < q_max), Unsupported (rank over 8,

@@ -25,8 +25,8 @@ inline double round_half_even_oracle(double value) {
   return rest < 0.5 ? below : below + 1;
 }
 
-/// One row after the definition. `in` is what its steps are rounded to: F32 or F64. A quotient of two f32 in f64, rounded
-/// to f32, is the correctly rounded one: f64 has more than twice the bits.
+/// One row after the definition. `in` is what its steps are rounded to: F32 or F64. A quotient of two f32 in f64,
+/// rounded to f32, is the correctly rounded one: f64 has more than twice the bits.
 inline QuantizedRow dynamic_range_quantize_oracle(const std::vector<double>& x, Element in, bool symmetric, int q_min,
                                                   int q_max) {
   QuantizedRow row;

@@ -9,6 +9,7 @@
 #define BARACUDA_ELEMENTWISE_VALUES
 #endif
 
+#include "baracuda/device/numeric/activation.cuh"
 #include "baracuda/device/numeric/erf.cuh"
 #include "baracuda/device/numeric/exp.cuh"
 #include "baracuda/device/numeric/fmod.cuh"
@@ -133,21 +134,6 @@ V sigmoid_gate(V x, V t) {
     result = where(is_small, x * e * power_of_two<V>(IntOf<V>(-64)), result);
   }
   return where(x == -infinity<V>(), V(0), result);
-}
-
-/// x · Φ(x) = x / 2 · erfc(t), t = −x / √2. A relative error of t counts 2t² times in erfc(t), so what the product lost
-/// is made up for: erfc(t + d) is erfc(t) · (1 − r · d), r = t + √(t² + c) with c between 4/π and 2 (Komatsu's bounds).
-/// Of negative t it does not matter, from 40 on the result is 0.
-template <class V>
-V gelu(V x) {
-  const V high = constant<V>(-0.7071067811865476, -0.70710677f),
-          low = constant<V>(4.833646656726457e-17, -1.2101617e-8f);
-  const V t = x * high;
-  const MaskOf<V> matters = (t > V(0)) & (t < V(40));
-  const V d = where(matters, fma(x, high, -t) + x * low, V(0));
-  const V rate = where(matters, t + sqrt(fma(t, t, V(1.5))), V(0));
-  const V tail = erfc(t);
-  return where(x == -infinity<V>(), V(0), V(0.5) * x * fma(-tail * rate, d, tail));
 }
 
 /// x / 2 · (1 + tanh(u)) = x · σ(2u), u = √(2/π) · (x + 0.044715 x³).

@@ -27,8 +27,8 @@ namespace baracuda {
 /// rounded in f32 (f64), and once more to an x of f16 or bf16. Scales are taken as they are, NaN and negative ones too.
 ///
 /// Rank 1 to 8. S4 and U4 are packed: strides count nibbles, rows are not padded to bytes, the pointer is nibble 0.
-/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for a
-/// NaN's sign and payload.
+/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for
+/// a NaN's sign and payload.
 ///
 /// Errors of select: InvalidProblem (rank 0, a negative extent, 2^63 bytes or more, an axis that there is none of, a
 /// group_size that does not divide the last axis, axis or group_size where the granularity has none),

@@ -14,8 +14,8 @@
 
 namespace baracuda {
 
-/// What QuantizePlan and DequantizePlan make of x one after the other, without the integers: for training with the error
-/// that quantization will bring.
+/// What QuantizePlan and DequantizePlan make of x one after the other, without the integers: for training with the
+/// error that quantization will bring.
 ///
 ///   q = clamp(round_half_even(x / scale) + zero_point, q_min, q_max)
 ///   y = f32(q − zero_point) · scale
@@ -29,8 +29,8 @@ namespace baracuda {
 ///
 /// Rank 1 to 8. S4 and U4 are packed: strides count nibbles, rows are not padded to bytes, the pointer is nibble 0.
 /// They matter here for the range alone.
-/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for a
-/// NaN's sign and payload.
+/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for
+/// a NaN's sign and payload.
 ///
 /// Errors of select: InvalidProblem (rank 0, a negative extent, 2^63 bytes or more, an axis that there is none of, a
 /// group_size that does not divide the last axis, axis or group_size where the granularity has none, a range that

@@ -24,13 +24,13 @@ namespace baracuda {
 /// zero_point  as scale              i32 | i8 | u8               stride 1, only with zero_point_element
 /// dx          shape                 as x                        any strides that name each element once
 ///
-/// The sum is as in QuantizePlan, but scales are taken as they are: a quotient that is NaN lies in no range. dy is moved,
-/// not multiplied: its NaN and infinities do not reach a dx that is 0.
+/// The sum is as in QuantizePlan, but scales are taken as they are: a quotient that is NaN lies in no range. dy is
+/// moved, not multiplied: its NaN and infinities do not reach a dx that is 0.
 ///
 /// Rank 1 to 8. S4 and U4 are packed: strides count nibbles, rows are not padded to bytes, the pointer is nibble 0.
 /// They matter here for the range alone.
-/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for a
-/// NaN's sign and payload.
+/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for
+/// a NaN's sign and payload.
 ///
 /// Errors of select: InvalidProblem (rank 0, a negative extent, 2^63 bytes or more, an axis that there is none of, a
 /// group_size that does not divide the last axis, axis or group_size where the granularity has none, a range that

@@ -303,8 +303,8 @@ bool is_dense(const IndexSpace& space, const Problem& problem) {
           is_dense(space, kQuantizeGradient, stride_unit(problem.element)));
 }
 
-/// The scales of a dense index space, seen from inside: `repeat` elements share one, `count` scales follow each other, and
-/// so on from the first again. count = 0 where it is not so.
+/// The scales of a dense index space, seen from inside: `repeat` elements share one, `count` scales follow each other,
+/// and so on from the first again. count = 0 where it is not so.
 struct ScalePattern {
   std::int64_t repeat = 1, count = 1;
 };

@@ -29,7 +29,8 @@ BARACUDA_API std::string_view name_of(QuantizationGranularity granularity);
 template <class Descriptor>
 struct QuantizationPlanTraits;
 
-/// A plan of this family: QuantizePlan, DequantizePlan, FakeQuantizePlan, FakeQuantizeBackwardPlan. See the descriptors.
+/// A plan of this family: QuantizePlan, DequantizePlan, FakeQuantizePlan, FakeQuantizeBackwardPlan. See the
+/// descriptors.
 template <class DescriptorOfPlan>
 class BARACUDA_API QuantizationPlan {
  public:

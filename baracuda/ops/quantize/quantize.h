@@ -27,10 +27,10 @@ namespace baracuda {
 /// quantized as 0 is, to the zero point, clamped into the range; so is all that has a scale which is not positive and
 /// finite.
 ///
-/// Rank 1 to 8. S4 and U4 are packed: strides count nibbles, rows are not padded to bytes, the pointer is nibble 0, and a
-/// byte that q only half covers keeps its other half.
-/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for a
-/// NaN's sign and payload.
+/// Rank 1 to 8. S4 and U4 are packed: strides count nibbles, rows are not padded to bytes, the pointer is nibble 0, and
+/// a byte that q only half covers keeps its other half.
+/// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for
+/// a NaN's sign and payload.
 ///
 /// Errors of select: InvalidProblem (rank 0, a negative extent, 2^63 bytes or more, an axis that there is none of, a
 /// group_size that does not divide the last axis, axis or group_size where the granularity has none, a range that

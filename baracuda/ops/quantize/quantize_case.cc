@@ -459,7 +459,8 @@ std::vector<QuantizationCase<Descriptor>> designed_quantization_cases() {
             }
           }
         }
-  // Around vectors, blocks and pieces; rows that are cut for threads; rows of columns that are no multiple of a thread's.
+  // Around vectors, blocks and pieces; rows that are cut for threads; rows of columns that are no multiple of a
+  // thread's.
   for (Element q_element : {Element::I8, Element::U4})
     for (std::int64_t extent : {1, 2, 7, 8, 9, 1023, 1024, 1025, 32768, 32769, 40001}) {
       Descriptor descriptor;

@@ -31,8 +31,8 @@ struct QuantizeConfig {
   constexpr int q_vector_bytes() const { return vector_elems() * q_bits / 8; }
 };
 
-/// The operands of an index space, in the order of an axis's strides. Strides are in bytes, in nibbles where the operand
-/// is packed; those of the scales are indices.
+/// The operands of an index space, in the order of an axis's strides. Strides are in bytes, in nibbles where the
+/// operand is packed; those of the scales are indices.
 inline constexpr int kQuantizeOutput = 0;
 inline constexpr int kQuantizeInput = 1;
 inline constexpr int kQuantizeScale = 2;
@@ -101,8 +101,8 @@ inline double round_to_even(double value) {
 #endif
 }
 
-/// round_half_even(quotient) + zero_point. A quotient of less than 2^52 gives the exact sum; that of a greater one is so
-/// far from any range that its rounding does not matter.
+/// round_half_even(quotient) + zero_point. A quotient of less than 2^52 gives the exact sum; that of a greater one is
+/// so far from any range that its rounding does not matter.
 inline double shifted_quotient(double quotient, int zero_point) { return round_to_even(quotient) + zero_point; }
 
 template <class F>
@@ -131,8 +131,8 @@ constexpr unsigned load_nibble(const char* data, long long at) {
   return (static_cast<unsigned char>(data[at >> 1]) >> (4 * (at & 1))) & 0xf;
 }
 
-/// The offsets of the index where the output has offset `at`; false where none has. The output's strides make the digits
-/// of `at` unique, and they are found greedily.
+/// The offsets of the index where the output has offset `at`; false where none has. The output's strides make the
+/// digits of `at` unique, and they are found greedily.
 constexpr bool find_offsets(const QuantizeParams& params, long long at, long long (&offsets)[kQuantizeOperands]) {
   if (at < 0) return false;
   for (long long& offset : offsets) offset = 0;
@@ -147,7 +147,8 @@ constexpr bool find_offsets(const QuantizeParams& params, long long at, long lon
   return at == 0;
 }
 
-/// Writes the byte of q that holds the element at `offsets`, unless that byte is a neighbour's to write. Two elements can
+/// Writes the byte of q that holds the element at `offsets`, unless that byte is a neighbour's to write. Two elements
+/// can
 /// share a byte, also across rows; the one at the even position owns it then, so that no byte has two writers. A half
 /// that q does not cover is kept. `value_at(offsets)` computes an element.
 template <class ValueAt>

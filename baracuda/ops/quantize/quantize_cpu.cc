@@ -482,7 +482,8 @@ struct Walk {
     }
   }
 
-  /// Whether every row along axis 0 begins in the low half of a byte. Then no two rows share one, however long they are.
+  /// Whether every row along axis 0 begins in the low half of a byte. Then no two rows share one, however long they
+  /// are.
   bool HasRowsOfBytes() const {
     long long odd = params.output_nibble;
     for (int k = 1; k < params.num_axes; ++k) odd |= params.axes[k].strides[kQuantizeOutput];

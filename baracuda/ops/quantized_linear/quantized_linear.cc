@@ -36,8 +36,8 @@ struct VariantRow {
   int tile_m, tile_n, tile_k, stages, warps_m, warps_n;
 };
 constexpr VariantRow kVariants[kNumVariants] = {
-    // A warp's 64 × 64 sums are half of its registers, and each loaded fragment serves 4 or 8 products. The ring is what
-    // sm_89 has: 96 KB.
+    // A warp's 64 × 64 sums are half of its registers, and each loaded fragment serves 4 or 8 products. The ring is
+    // what sm_89 has: 96 KB.
     {"tile128x256", true, 128, 256, 64, 4, 2, 4},
     {"tile64x64", true, 64, 64, 128, 5, 2, 2},
     // Few rows: weights are all there is to move, so many small blocks with much on its way to each.

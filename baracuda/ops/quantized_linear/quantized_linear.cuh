@@ -148,8 +148,8 @@ inline void multiply_stage(QuantizedLinearSums<kConfig>& sums, const unsigned ch
 }
 
 /// Scales, adds the bias, activates and stores the warp's part of the tile, 16 rows at a time. They go through `patch`,
-/// shared memory of this warp alone, so that neighbouring lanes get neighbouring channels of a row: a lane keeps its two
-/// channels, with their scales and biases, and walks down the rows.
+/// shared memory of this warp alone, so that neighbouring lanes get neighbouring channels of a row: a lane keeps its
+/// two channels, with their scales and biases, and walks down the rows.
 template <QuantizedLinearConfig kConfig>
 inline void store_outputs(const QuantizedLinearSums<kConfig>& sums, const QuantizedLinearParams& params, int* patch,
                           long long first_row, long long first_channel) {

@@ -31,10 +31,11 @@ namespace baracuda {
 /// act_scale_scratch   [m] or more  f32 (f64 for f64)  holds scale_a after the run
 /// y                   [m, c_out]   output_element     row stride ≥ c_out
 ///
-/// Elements: x f32, f16 or bf16 with y any of them; x f64 with y f64. Every step is rounded once, in the stated order, in
-/// f32 (all in f64 for f64), and y once more to its element; division is true division, subnormals are not flushed. GELU
-/// is the exact erf form, exp and erf are within 2 ulp. A row of x with NaN or ±inf has scale NaN and q clamp(0), so that
-/// its outputs are NaN, and touches no other row.
+/// Elements: x f32, f16 or bf16 with y any of them; x f64 with y f64. Every step is rounded once, in the stated order,
+/// in f32 (all in f64 for f64), and y once more to its element; division is true division, subnormals are not flushed.
+/// GELU
+/// is the exact erf form, exp and erf are within 2 ulp. A row of x with NaN or ±inf has scale NaN and q clamp(0), so
+/// that its outputs are NaN, and touches no other row.
 ///
 /// With k = 0 the scales are 1 and the outputs act(bias), or act(0); with c_out = 0 the rows are still quantized; with
 /// m = 0 nothing is launched. Workspace 0. Deterministic, bit-stable, batch-invariant, the same bits on CPU and GPU.

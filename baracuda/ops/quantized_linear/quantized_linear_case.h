@@ -69,8 +69,8 @@ struct QuantizedLinearBuffers {
 /// A case with odd sizes, padding and misalignment, at random.
 QuantizedLinearCase random_quantized_linear_case(Random& random);
 
-/// Runs the case and compares it with the oracle, and where there is a GELU or SiLU the outputs, bit for bit, with those
-/// of the CPU's scalar code.
+/// Runs the case and compares it with the oracle, and where there is a GELU or SiLU the outputs, bit for bit, with
+/// those of the CPU's scalar code.
 Result<void> check_quantized_linear(const QuantizedLinearCase& value, const TestTarget& target);
 
 const Op& quantized_linear_op();

@@ -22,8 +22,8 @@ inline __m128i add_lanes(__m512i a, __m512i b, __m512i c, __m512i d) {
   return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-/// vpdpbusd multiplies unsigned by signed bytes: s8 weights become unsigned by an offset of 128, a flip of the high bit.
-/// It wraps, it does not saturate.
+/// vpdpbusd multiplies unsigned by signed bytes: s8 weights become unsigned by an offset of 128, a flip of the high
+/// bit. It wraps, it does not saturate.
 template <int kNumRows, int kNumChannels>
 inline void multiply(const QuantizedDotBlock& block, int row, int channel) {
   const __m512i flip = _mm512_set1_epi8(block.weight_is_signed ? static_cast<char>(0x80) : 0);
