@@ -10,6 +10,7 @@
 #include "testing/devices.h"
 #include "testing/guarded_buffer.h"
 #include "testing/op.h"
+#include "testing/parallel.h"
 #include "testing/random.h"
 
 namespace baracuda::testing {
@@ -147,13 +148,16 @@ class CaseOp : public Op {
     Random random(options.seed);
     for (int i = 0; i < (options.quick ? 1000 : 10000); ++i) cases.push_back(random_case(random));
     VerifyReport report;
-    for (const TestTarget& target : targets_of(options.device))
-      for (const Case& value : cases) {
-        if (Result<void> checked = check(value, target); !checked)
-          report.failures.push_back({to_string(value), target.name + ": " + checked.error().to_string()});
+    for (const TestTarget& target : targets_of(options.device)) {
+      const auto checks = for_each_in_parallel("checking a case", std::span<const Case>(cases),
+                                               [&](const Case& value) { return check(value, target); });
+      for (std::size_t i = 0; i < cases.size(); ++i) {
+        if (!checks[i])
+          report.failures.push_back({to_string(cases[i]), target.name + ": " + checks[i].error().to_string()});
         else
           ++report.passed;
       }
+    }
     return report;
   }
 

@@ -2,11 +2,9 @@
 
 #include <fmt/core.h>
 
-#include <atomic>
 #include <charconv>
 #include <memory>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "baracuda/core/env.h"
@@ -17,6 +15,7 @@
 #include "testing/case_text.h"
 #include "testing/files.h"
 #include "testing/machine.h"
+#include "testing/parallel.h"
 
 namespace baracuda::testing {
 namespace {
@@ -36,29 +35,6 @@ Result<std::shared_ptr<const jit::KernelEntry>> compile_to_pack(const jit::Kerne
   BARACUDA_ASSIGN_OR_RETURN(const auto compiled, jit::KernelCache::process().get(spec, key));
   BARACUDA_ASSIGN_OR_RETURN(std::string manifest, jit::kernel_manifest(spec, key, compiler));
   return std::make_shared<const jit::KernelEntry>(jit::KernelEntry{std::move(manifest), *compiled});
-}
-
-/// What `f(kernel)`, a Result, says of each, in their order, on as many threads as the machine has. What a call throws
-/// is its error.
-template <class Kernel, class F>
-auto for_each_in_parallel(std::span<const Kernel> kernels, F&& f) {
-  using Answer = decltype(f(kernels[0]));
-  std::vector<Answer> answers(kernels.size(), Answer(Error()));
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < kernels.size(); i = next++) {
-      try {
-        answers[i] = f(kernels[i]);
-      } catch (...) {
-        answers[i] = baracuda::internal::thrown_error("compiling a kernel");
-      }
-    }
-  };
-  std::vector<std::jthread> workers;
-  for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) workers.emplace_back(work);
-  work();
-  workers.clear();
-  return answers;
 }
 
 }  // namespace
@@ -151,7 +127,8 @@ Result<std::string> key_of(const OpKernel& kernel, std::string_view nvrtc_versio
 Result<std::vector<CompiledOpKernel>> compile_kernels(std::span<const OpKernel> kernels) {
   BARACUDA_RETURN_IF_ERROR(jit::nvrtc());
   std::vector<CompiledOpKernel> compiled;
-  for (auto& answer : for_each_in_parallel(kernels, [](const OpKernel& kernel) { return compile_one(kernel.spec); }))
+  for (auto& answer : for_each_in_parallel("compiling a kernel", kernels,
+                                           [](const OpKernel& kernel) { return compile_one(kernel.spec); }))
     compiled.push_back(answer ? *std::move(answer) : CompiledOpKernel{.problem = answer.error().message});
   return compiled;
 }
@@ -184,7 +161,7 @@ Result<WarmReport> warm_kernels(std::span<const OpKernel> kernels) {
     }
   }
 
-  const auto answers = for_each_in_parallel(std::span<const jit::KernelSpec>(to_compile),
+  const auto answers = for_each_in_parallel("compiling a kernel", std::span<const jit::KernelSpec>(to_compile),
                                             [](const jit::KernelSpec& spec) { return jit::process_kernel(spec); });
   // Only now: the last ones may have taken the room of the first.
   for (std::size_t i = 0; i < to_compile.size(); ++i) {
@@ -208,8 +185,9 @@ Result<KernelPackInfo> write_kernel_pack(const std::string& path, std::span<cons
   jit::KernelPack pack;
   BARACUDA_ASSIGN_OR_RETURN(pack.nvrtc_version, jit::process_compiler());
 
-  for (const auto& entry : for_each_in_parallel(
-           kernels, [&](const OpKernel& kernel) { return compile_to_pack(kernel.spec, pack.nvrtc_version); })) {
+  for (const auto& entry : for_each_in_parallel("compiling a kernel", kernels, [&](const OpKernel& kernel) {
+         return compile_to_pack(kernel.spec, pack.nvrtc_version);
+       })) {
     BARACUDA_RETURN_IF_ERROR(entry);
     pack.kernels.emplace((*entry)->kernel.key, *entry);
   }

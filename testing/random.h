@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstddef>
@@ -53,5 +54,15 @@ class Random {
  private:
   std::uint64_t state_;
 };
+
+/// Contiguous tensors of more elements than this, as bench has them, repeat their first ones: to draw all of them would
+/// take longer than to measure on them.
+inline constexpr std::int64_t kMaxDrawnElements = std::int64_t{1} << 20;
+
+/// Makes what follows the first `period` bytes, a positive number, repeat them.
+inline void repeat_first(std::span<std::byte> bytes, std::size_t period) {
+  for (std::size_t at = period; at < bytes.size(); at += period)
+    std::memcpy(bytes.data() + at, bytes.data(), std::min(period, bytes.size() - at));
+}
 
 }  // namespace baracuda::testing

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "baracuda/core/preference.h"
+#include "baracuda/core/view.h"
 #include "baracuda/plan/plan.h"
 
 namespace baracuda {
@@ -111,6 +114,23 @@ KernelSku make_sku(Category category, std::string_view op, Element element, cons
   sku.guarantee = guarantee;
   return sku;
 }
+
+/// The bytes that a plan reads and writes; held at the largest number past 2^63.
+class MovedBytes {
+ public:
+  /// A contiguous operand.
+  void add(Element element, const Dims& shape) {
+    overflow_ |= __builtin_add_overflow(bytes_, contiguous_bytes(element, shape), &bytes_);
+  }
+  std::int64_t sum() const {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+    return overflow_ || bytes_ > std::uint64_t{kMost} ? kMost : static_cast<std::int64_t>(bytes_);
+  }
+
+ private:
+  std::uint64_t bytes_ = 0;
+  bool overflow_ = false;
+};
 
 /// The choice with the cost of a plan that moves `bytes`, read plus written, and computes nothing.
 Explanation explain_copy(PlanChoice choice, std::int64_t bytes, const DeviceInfo& device);

@@ -10,6 +10,7 @@ libnvrtc; compute-sanitizer comes with the CUDA toolkit. See CONTRIBUTING.md.
 
 import argparse
 import collections
+import concurrent.futures
 import datetime
 import json
 import os
@@ -33,8 +34,9 @@ SYSTEM_LIBRARIES = re.compile(r"(libc|libm|libdl|librt|libpthread|libstdc\+\+|li
 # In testing/ and beside the library, but not in the tool.
 ONLY_FOR_TESTS = re.compile(r"_test\.cc$|^(gtest_main|call_counter|property|fields|sanitizer_options)\.")
 
-# Seconds after which a part is ended and has failed.
-TIME_LIMITS = {"tests": 420, "verify": 240, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 240,
+# Seconds after which a part is ended and has failed. verify is first: it compiles most kernels, on all cores, into the
+# cache that the other parts read.
+TIME_LIMITS = {"verify": 400, "tests": 420, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 240,
                "initcheck": 120, "synccheck": 120, "bench": 300}
 SANITIZER_ERRORS = 86  # the exit status that tells errors found from tests failed
 
@@ -92,11 +94,11 @@ def pack(options):
 
 # --- run ---
 
-def execute(command, seconds):
-    """Exit status (None: out of time) and output."""
+def execute(command, seconds, environment={}):
+    """Exit status (None: out of time) and output. `environment` comes on top."""
     process = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                               start_new_session=True)
+                               start_new_session=True, env={**os.environ, **environment})
     try:
         output, _ = process.communicate(timeout=seconds)
         return process.returncode, output
@@ -130,6 +132,13 @@ def count_gtest(report, ops):
     return dict(counts), failures
 
 
+def add_counts(total, counts):
+    for op, count in counts.items():
+        sums = total.setdefault(op, {"passed": 0, "failed": 0})
+        for what, number in count.items():
+            sums[what] += number
+
+
 def count_verify(report):
     counts = {entry["op"]: {"passed": entry["passed"], "failed": len(entry["failures"])} for entry in report["ops"]}
     return counts, [failure["repeat"] for entry in report["ops"] for failure in entry["failures"]]
@@ -146,19 +155,29 @@ class Suite:
         self.ops = ops
 
     def gtest(self, arguments, seconds, prefix=()):
+        """In as many processes as --jobs says, each with its share of the tests."""
         with tempfile.TemporaryDirectory() as folder:
-            report = pathlib.Path(folder) / "report.json"
-            status, output = execute([*prefix, self.options.bin / "unit_tests", "--device=cuda", "--gtest_brief=1",
-                                      f"--gtest_output=json:{report}", *arguments], seconds)
-            if status is None or not report.exists():
-                return failed_part(self.ops), [f"status {status}"], output
-            counts, failures = count_gtest(json.loads(report.read_text()), self.ops)
-        if status != 0 and not failures:
-            # What a sanitizer found is not told apart by test: it counts against every op that was run.
-            for count in counts.values():
-                count["failed"] += 1
-            failures = [f"status {status}"]
-        return counts, failures, output
+            reports = [pathlib.Path(folder) / f"{i}.json" for i in range(self.options.jobs)]
+            with concurrent.futures.ThreadPoolExecutor(len(reports)) as pool:
+                runs = list(pool.map(
+                    lambda i: execute([*prefix, self.options.bin / "unit_tests", "--device=cuda", "--gtest_brief=1",
+                                       f"--gtest_output=json:{reports[i]}", *arguments], seconds,
+                                      {"GTEST_TOTAL_SHARDS": str(len(reports)), "GTEST_SHARD_INDEX": str(i)}),
+                    range(len(reports))))
+            counts, failures, log = {}, [], ""
+            for (status, output), report in zip(runs, reports):
+                log += output
+                if status is None or not report.exists():
+                    return failed_part(self.ops), [f"status {status}"], output
+                shard_counts, shard_failures = count_gtest(json.loads(report.read_text()), self.ops)
+                if status != 0 and not shard_failures:
+                    # What a sanitizer found is not told apart by test: it counts against every op that was run.
+                    for count in shard_counts.values():
+                        count["failed"] += 1
+                    shard_failures = [f"status {status}"]
+                add_counts(counts, shard_counts)
+                failures += shard_failures
+        return counts, failures, log
 
     def tests(self, seconds):
         return self.gtest([] if self.options.quick else ["--full"], seconds)
@@ -271,6 +290,8 @@ def main():
     running.add_argument("--bin", type=pathlib.Path, help="unless given build/gpu/bin, or build/release/bin without it")
     running.add_argument("--parts", type=lambda text: text.split(","), default=list(TIME_LIMITS),
                          help="of " + ",".join(TIME_LIMITS) + "; all unless given")
+    running.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 1) // 2),
+                         help="processes that share the tests; %(default)s here unless given")
     running.add_argument("--quick", action="store_true", help="fewer cases, and no record")
     running.add_argument("--out", type=pathlib.Path, default=record.RECORD, help="the record that is written")
     running.add_argument("--logs", type=pathlib.Path, help="a folder for the output of each part")

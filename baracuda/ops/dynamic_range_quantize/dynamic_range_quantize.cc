@@ -59,8 +59,10 @@ QuantizedRange range_of(const DynamicRangeQuantizeDescriptor& descriptor) {
 Element scale_element(Element element) { return element == Element::F64 ? Element::F64 : Element::F32; }
 
 std::int64_t num_rows(const Dims& shape) {
-  std::int64_t rows = 1;
-  for (int axis = 0; axis < shape.rank() - 1; ++axis) rows *= shape[axis];
+  Dims outer = shape;
+  outer[shape.rank() - 1] = 1;
+  std::int64_t rows = 0;
+  checked_elements(outer, &rows);
   return rows;
 }
 std::int64_t row_elems(const Dims& shape) { return shape[shape.rank() - 1]; }
@@ -101,18 +103,15 @@ Result<void> validate(const DynamicRangeQuantizeDescriptor& descriptor) {
   return {};
 }
 
-/// Bytes of x read, and of q, scale and zero_point written; held at the largest number past 2^63.
+/// Bytes of x read, and of q, scale and zero_point written.
 std::int64_t moved_bytes(const DynamicRangeQuantizeDescriptor& descriptor) {
   const Dims& shape = descriptor.shape;
-  std::uint64_t bytes = contiguous_bytes(descriptor.element, shape);
-  const std::uint64_t per_row = static_cast<std::uint64_t>(element_bytes(scale_element(descriptor.element))) +
-                                (descriptor.symmetric ? 0 : element_bytes(Element::I32));
-  bool overflow = __builtin_add_overflow(bytes, contiguous_bytes(Element::I8, shape), &bytes);
-  std::uint64_t of_rows;
-  overflow |= __builtin_mul_overflow(static_cast<std::uint64_t>(num_rows(shape)), per_row, &of_rows);
-  overflow |= __builtin_add_overflow(bytes, of_rows, &bytes);
-  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
-  return overflow || bytes > kMost ? kMost : static_cast<std::int64_t>(bytes);
+  MovedBytes bytes;
+  bytes.add(descriptor.element, shape);
+  bytes.add(Element::I8, shape);
+  bytes.add(scale_element(descriptor.element), {num_rows(shape)});
+  if (!descriptor.symmetric) bytes.add(Element::I32, {num_rows(shape)});
+  return bytes.sum();
 }
 
 // ---- candidates -----------------------------------------------------------------------------------------------------
@@ -127,24 +126,31 @@ DynamicRangeQuantizeConfig make_config(const DynamicRangeQuantizeDescriptor& des
   return config;
 }
 
+/// What a variant says to contiguous, aligned tensors; strides are looked at again in `run`.
 Verdict accepts_any(const DynamicRangeQuantizeDescriptor&) { return Verdict::accept(); }
+Verdict accepts_none(const DynamicRangeQuantizeDescriptor&) { return Verdict::reject("contiguous rows are vectors"); }
 
-Verdict has_whole_vectors(const DynamicRangeQuantizeDescriptor& descriptor) {
-  const int elems = make_config(descriptor, Variant::Vectors).piece_elems();
-  if (row_elems(descriptor.shape) % elems == 0) return Verdict::accept();
-  return Verdict::reject(
-      fmt::format("rows of {} elements are not made of whole vectors of {}", row_elems(descriptor.shape), elems));
+bool has_whole_vectors(const DynamicRangeQuantizeDescriptor& descriptor) {
+  return row_elems(descriptor.shape) % make_config(descriptor, Variant::Vectors).piece_elems() == 0;
+}
+template <Variant kVariant>
+Verdict accepts(const DynamicRangeQuantizeDescriptor& descriptor) {
+  if (has_whole_vectors(descriptor) == (kVariant == Variant::Vectors)) return Verdict::accept();
+  return Verdict::reject(fmt::format("rows of {} elements are {}made of whole vectors of {}",
+                                     row_elems(descriptor.shape), kVariant == Variant::Vectors ? "not " : "",
+                                     make_config(descriptor, Variant::Vectors).piece_elems()));
 }
 
 /// By variant.
 constexpr std::array<RowCandidate, kNumVariants> kCudaCandidates = {{
     {Arch::Sm80, Backend::Bespoke, name_of(Variant::Vectors).stem, "16-byte loads, rows kept in registers",
-     has_whole_vectors},
-    {Arch::Sm80, Backend::Bespoke, name_of(Variant::Elements).stem, "elements one by one, any strides", accepts_any},
+     accepts<Variant::Vectors>},
+    {Arch::Sm80, Backend::Bespoke, name_of(Variant::Elements).stem, "elements one by one, any strides",
+     accepts<Variant::Elements>},
 }};
 constexpr std::array<RowCandidate, kNumVariants> kCpuCandidates = {{
     {Arch::Cpu, Backend::Bespoke, name_of(Variant::Vectors).stem, "SIMD over contiguous rows", accepts_any},
-    {Arch::Cpu, Backend::Bespoke, name_of(Variant::Elements).stem, "elements one by one, any strides", accepts_any},
+    {Arch::Cpu, Backend::Bespoke, name_of(Variant::Elements).stem, "elements one by one, any strides", accepts_none},
 }};
 
 PrecisionGuarantee guarantee_of(Element element) {
@@ -155,12 +161,10 @@ PrecisionGuarantee guarantee_of(Element element) {
           .matches_cpu = true};
 }
 
-/// The outcome of `choose`, and what `run` may need besides: strides can ask for any variant that the preference
-/// allows.
+/// The outcome of `choose`, and what `run` may need besides: strides can ask for any variant.
 struct Selection {
   PlanChoice choice;
   ArchChoice arch;
-  std::array<bool, kNumVariants> allowed{};
   std::array<KernelSku, kNumVariants> skus;
 };
 
@@ -178,7 +182,6 @@ Result<Selection> select_variants(const DynamicRangeQuantizeDescriptor& descript
                             pick_candidate(kPlan, candidates, descriptor, selection.arch.arch, preference, traits_of,
                                            &selection.choice.candidates));
   for (int i = 0; i < kNumVariants; ++i) {
-    selection.allowed[i] = selection.choice.candidates[i].accepted;
     selection.skus[i] = make_sku(Category::Quantization, DynamicRangeQuantizePlan::kName, descriptor.element,
                                  candidates[i], selection.arch, guarantee);
     selection.skus[i].output_element = descriptor.output_element;
@@ -189,10 +192,14 @@ Result<Selection> select_variants(const DynamicRangeQuantizeDescriptor& descript
   return selection;
 }
 
-/// Whether a variant can serve rows that lie like this. `params` have everything but the GPU's.
-bool serves(Variant variant, bool on_cpu, const DynamicRangeQuantizeConfig& config,
-            const DynamicRangeQuantizeParams& params) {
-  if (variant == Variant::Elements) return true;
+/// The kernels that some strides of the rows run on.
+std::vector<Variant> kernel_variants(const DynamicRangeQuantizeDescriptor& descriptor) {
+  if (has_whole_vectors(descriptor)) return {Variant::Vectors, Variant::Elements};
+  return {Variant::Elements};
+}
+
+/// Whether rows of whole vectors lie so that they can be taken as such. `params` have everything but the GPU's.
+bool takes_vectors(bool on_cpu, const DynamicRangeQuantizeConfig& config, const DynamicRangeQuantizeParams& params) {
   if (params.row_elems > 1 &&
       (params.x_inner_stride != element_bytes(config.element) || params.q_inner_stride != element_bytes(Element::I8)))
     return false;
@@ -247,10 +254,8 @@ Result<std::vector<jit::KernelSpec>> plan_kernels(const DynamicRangeQuantizeDesc
   BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
   std::vector<jit::KernelSpec> kernels;
   if (selection.arch.arch == Arch::Cpu) return kernels;
-  for (int i = 0; i < kNumVariants; ++i)
-    if (selection.allowed[i])
-      kernels.push_back(
-          dynamic_range_quantize_kernel(make_config(descriptor, static_cast<Variant>(i)), selection.arch.target));
+  for (Variant variant : kernel_variants(descriptor))
+    kernels.push_back(dynamic_range_quantize_kernel(make_config(descriptor, variant), selection.arch.target));
   return kernels;
 }
 
@@ -318,11 +323,10 @@ Result<DynamicRangeQuantizePlan> DynamicRangeQuantizePlan::select(const Stream& 
     state->cpu_kernel = dynamic_range_quantize_cpu_kernel(target.cpu);
     return DynamicRangeQuantizePlan(std::move(state));
   }
-  for (int i = 0; i < kNumVariants; ++i) {
-    if (!state->selection.allowed[i]) continue;
-    const DynamicRangeQuantizeConfig config = make_config(descriptor, static_cast<Variant>(i));
+  for (Variant variant : kernel_variants(descriptor)) {
+    const DynamicRangeQuantizeConfig config = make_config(descriptor, variant);
     BARACUDA_ASSIGN_OR_RETURN(
-        state->kernels[i],
+        state->kernels[static_cast<int>(variant)],
         jit::load_kernel(dynamic_range_quantize_kernel(config, target), stream).transform_error(named));
   }
   return DynamicRangeQuantizePlan(std::move(state));
@@ -386,16 +390,11 @@ DynamicRangeQuantizeParams DynamicRangeQuantizePlan::State::make_params(const Ar
 
 Result<DynamicRangeQuantizePlan::State::Prepared> DynamicRangeQuantizePlan::State::prepare(const Args& args) const {
   BARACUDA_RETURN_IF_ERROR(check(args));
-  Prepared prepared;
-  prepared.params = make_params(args);
-  for (int i = 0; i < kNumVariants; ++i) {
-    prepared.variant = static_cast<Variant>(i);
-    if (selection.allowed[i] &&
-        serves(prepared.variant, device.is_cpu(), make_config(descriptor, prepared.variant), prepared.params))
-      return prepared;
-  }
-  return Error::unsupported(fmt::format("{}: strides {} of x with {} of q need a variant that the preference excludes",
-                                        kPlan, args.x.strides.to_string(), args.q.strides.to_string()));
+  Prepared prepared{.params = make_params(args)};
+  const bool vectors = (device.is_cpu() || has_whole_vectors(descriptor)) &&
+                       takes_vectors(device.is_cpu(), make_config(descriptor, Variant::Vectors), prepared.params);
+  prepared.variant = vectors ? Variant::Vectors : Variant::Elements;
+  return prepared;
 }
 
 Result<void> DynamicRangeQuantizePlan::can_implement(const Args& args) const noexcept try {

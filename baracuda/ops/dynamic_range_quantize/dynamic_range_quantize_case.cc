@@ -88,7 +88,9 @@ Result<DynamicRangeQuantizeBuffers> DynamicRangeQuantizeBuffers::create(const Dy
                             GuardedBuffer::create("q", stream, q_place.bytes, random, q_place.misalignment));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer scale, GuardedBuffer::create("scale", stream, rows * scale_bytes, random));
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer zero_point, GuardedBuffer::create("zero_point", stream, rows * 4, random));
-  for (std::int64_t row = 0; row < rows; ++row) {
+  const std::int64_t drawn_rows =
+      value.x_strides.empty() ? std::min(rows, 1 + kMaxDrawnElements / std::max<std::int64_t>(1, length)) : rows;
+  for (std::int64_t row = 0; row < drawn_rows; ++row) {
     const std::int64_t offset = row_offset(shape, x_place.strides, row);
     const std::vector<double> values = random_row(descriptor.element, length, random);
     for (std::int64_t i = 0; i < length; ++i)
@@ -96,6 +98,7 @@ Result<DynamicRangeQuantizeBuffers> DynamicRangeQuantizeBuffers::create(const Dy
                   x.image().data() + x_place.origin_bytes +
                       (offset + i * x_place.strides[shape.rank() - 1]) * element_bytes(descriptor.element));
   }
+  if (drawn_rows < rows) repeat_first(x.image(), drawn_rows * length * element_bytes(descriptor.element));
   DynamicRangeQuantizeBuffers buffers{
       value, x_place, q_place, std::move(x), std::move(q), std::move(scale), std::move(zero_point)};
   for (GuardedBuffer* operand : buffers.operands()) BARACUDA_RETURN_IF_ERROR(operand->upload());

@@ -258,9 +258,12 @@ TEST(DynamicRangeQuantizeRules, LimitsThatAreServed) {
   for (const D& descriptor :
        {D{.shape = {4}, .q_min = -128, .q_max = 127}, D{.shape = {4}, .q_min = 5, .q_max = 5},
         D{.shape = {4}, .output_element = Element::U8}, D{.shape = {4}, .symmetric = false, .q_min = -9, .q_max = -8},
-        D{.shape = Dims::filled(8, 3)}, D{.shape = {std::int64_t{1} << 40, std::int64_t{1} << 18}}})
-    for (const DeviceInfo& device : {DeviceInfo::cpu(), DeviceInfo::sm90a()})
-      EXPECT_TRUE(Plan::choose(descriptor, {}, device));
+        D{.shape = Dims::filled(8, 3)}, D{.shape = {std::int64_t{1} << 40, std::int64_t{1} << 40, 0, 5}},
+        D{.shape = {std::int64_t{1} << 40, std::int64_t{1} << 18}}})
+    for (const DeviceInfo& device : {DeviceInfo::cpu(), DeviceInfo::sm90a()}) {
+      EXPECT_TRUE(Plan::explain(descriptor, {}, device));
+      EXPECT_TRUE(Plan::explain(descriptor, {.autotune = true}, device)) << "one candidate qualifies";
+    }
 }
 
 TEST(DynamicRangeQuantizeRules, Choices) {

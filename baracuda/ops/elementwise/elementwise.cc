@@ -147,15 +147,14 @@ Space make_space(const TensorMut& output, const std::array<const TensorRef*, kMa
   const int rank = output.rank();
   for (int axis = 0; axis < rank; ++axis) {
     space.axes[axis].extent = output.shape[axis];
+    // Of a single index the stride is never looked at, and may be anything.
+    if (output.shape[axis] == 1) continue;
     space.axes[axis].strides[0] = output.strides[axis] * bytes.output;
     for (int k = 0; k < num_inputs; ++k) {
       const int own = axis - (rank - inputs[k]->rank());
       const bool repeats = own < 0 || inputs[k]->shape[own] == 1;
-      space.axes[axis].strides[1 + k] =
-          repeats || output.shape[axis] == 1 ? 0 : inputs[k]->strides[own] * bytes.inputs[k];
+      space.axes[axis].strides[1 + k] = repeats ? 0 : inputs[k]->strides[own] * bytes.inputs[k];
     }
-    // Of a single index the stride is never looked at, and may be anything.
-    if (output.shape[axis] == 1) space.axes[axis].strides[0] = 0;
   }
   space.num_axes = collapse_axes(space.axes.data(), rank, &space.offsets);
   if (space.num_axes == 0) {
@@ -284,7 +283,6 @@ std::uint32_t fill_grid(const ElementwiseConfig& config, ElementwiseParams* para
 
 template <class T>
 T saturated(double value) {
-  if (value != value) return 0;
   // The greatest 64-bit integers are no doubles: what rounds up to 2^63 or 2^64 is past them.
   if (value >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
   if (value <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
@@ -451,6 +449,12 @@ Result<ElementwisePlan::State::Inputs> ElementwisePlan::State::inputs_of(const A
     if (args.scalars[i]) [[unlikely]]
       return invalid(fmt::format("scalars[{}] is given, but {} has {} scalar{}", i, row.name, row.num_scalars,
                                  row.num_scalars == 1 ? "" : "s"));
+  const Element computed = compute_element(row.op, descriptor.element);
+  if (computed != Element::F32 && computed != Element::F64)
+    for (int i = 0; i < row.num_scalars; ++i)
+      if (args.scalars[i] && *args.scalars[i] != std::trunc(*args.scalars[i])) [[unlikely]]
+        return invalid(fmt::format("scalars[{}] is {:g}, expected a whole number to compute with in {}", i,
+                                   *args.scalars[i], name_of(descriptor.element)));
   return inputs;
 }
 

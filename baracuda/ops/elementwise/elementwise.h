@@ -32,7 +32,7 @@ BARACUDA_API std::string_view name_of(ElementwiseOp op);
 ///
 /// Floats of 16 and 8 bits are computed in f32 and rounded once, to nearest even, past the greatest number to infinity
 /// (f8e4m3 has none: NaN). Subnormals are kept. NaN passes through wherever a formula uses it; its sign and payload are
-/// unspecified, but where and a cast to the same element move bits. Integers wrap; a quotient by 0 is 0, and so is a
+/// unspecified, but where moves bits. Integers wrap; a quotient by 0 is 0, and so is a
 /// remainder; a shift by a negative count or by the width and more moves all bits out. A cast rounds once; from a float
 /// to an integer it cuts to a whole number and saturates, NaN gives 0; to a narrower integer it keeps the low bits; to
 /// bool it is "not 0".
@@ -45,7 +45,7 @@ BARACUDA_API std::string_view name_of(ElementwiseOp op);
 /// Unsupported (no such operator, an element that it does not take, an output element other than its own, rank over 8,
 /// a preference that cannot be met), Backend.
 /// Errors of run, nothing written: InvalidProblem (an input that is missing or forbidden, a scalar that the operator
-/// does not have, a view's device, a shape that does not broadcast, a null pointer, a reach before the buffer or
+/// does not have, or that is no whole number where it computes in integers, a view's device, a shape that does not broadcast, a null pointer, a reach before the buffer or
 /// outside the address space, an output that overlaps itself or, other than in place, an input), Unsupported (a view's
 /// element), MisalignedOperand, BufferTooSmall.
 /// Source: torch, numpy and jax.numpy; where they differ the table follows torch, but for NaN, −0 and division by 0.
@@ -73,8 +73,8 @@ struct ElementwiseArgs {
   TensorRef x;
   std::optional<TensorRef> y = {};
   std::optional<TensorRef> z = {};
-  /// The operator's s0 and s1, where it has them; absent: the table's default. Rounded to the type computed in; an
-  /// integer's saturates.
+  /// The operator's s0 and s1, where it has them; absent: the table's default. Rounded to the float that is computed in;
+  /// for integers a whole number, which saturates, so that infinity is the greatest.
   std::array<std::optional<double>, 2> scalars = {};
 };
 

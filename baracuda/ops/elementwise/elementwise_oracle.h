@@ -86,7 +86,7 @@ T gelu_tanh_argument(T x) {
 }
 template <class T>
 T gelu_tanh(T x) {
-  return std::isinf(x) && x < 0 ? T(0) : x / (1 + std::exp(-gelu_tanh_argument(x)));
+  return x / (1 + std::exp(-gelu_tanh_argument(x)));
 }
 
 template <class T>
@@ -124,7 +124,7 @@ T celu_magnitude(T x, T alpha) {
 
 template <class T>
 T gelu(T x) {
-  return std::isinf(x) && x < 0 ? T(0) : x * std::erfc(-x / std::sqrt(T(2))) / 2;
+  return x * std::erfc(-x / std::sqrt(T(2))) / 2;
 }
 
 template <class T>
@@ -201,11 +201,11 @@ FLOATS(Hardswish, std::isnan(x) || x >= 3 ? x : x <= -3 ? T(0) : x * (x + 3) / 6
 FLOATS(Softsign, x / (1 + std::fabs(x)))
 FLOATS(Sigmoid, 1 / (1 + std::exp(-x)))
 FLOATS(LogSigmoid, x < -50 ? x : -std::log1p(std::exp(-x)))
-FLOATS(Silu, std::isinf(x) && x < 0 ? T(0) : x / (1 + std::exp(-x)))
+FLOATS(Silu, x / (1 + std::exp(-x)))
 FLOATS(Gelu, oracle::gelu(x), std::fabs(oracle::gelu(x)), oracle::size_of(x))
 FLOATS(GeluTanh, oracle::gelu_tanh(x),
        std::fabs(oracle::gelu_tanh(x)) * (1 + oracle::size_of(oracle::gelu_tanh_argument(x))))
-FLOATS(Mish, std::isinf(x) && x < 0 ? T(0) : x * std::tanh(std::log1p(std::exp(x))))
+FLOATS(Mish, x * std::tanh(std::log1p(std::exp(x))))
 FLOATS(Selu, T(1.0507009873554804934193349852946L) *
              (x > 0 ? x : T(1.6732632423543772848170429916717L) * std::expm1(x)))
 FLOATS(Tanhshrink, x - std::tanh(x), oracle::size_of(x) + std::fabs(std::tanh(x)))

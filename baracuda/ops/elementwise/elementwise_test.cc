@@ -264,7 +264,27 @@ TEST_P(ElementwiseTest, GivesTheBitsOfTheScalarCpu) {
     }
 }
 
-/// Past 2^31 elements, with an index of 64 bits and without.
+/// Affine is one fma: the product is not rounded by itself.
+TEST_P(ElementwiseTest, AffineRoundsOnce) {
+  const Stream stream = *make_stream(GetParam().device);
+  Random random(1);
+  GuardedBuffer x = *GuardedBuffer::create("x", stream, 4, random);
+  GuardedBuffer output = *GuardedBuffer::create("output", stream, 4, random);
+  const float near_one = 1 + 0x1p-12f;
+  std::memcpy(x.image().data(), &near_one, 4);
+  ASSERT_TRUE(x.upload() && output.upload());
+  const auto plan = ElementwisePlan::select(stream, {.op = Op::Affine, .shape = {1}}, GetParam().preference);
+  ASSERT_TRUE(plan) << plan.error().message;
+  ElementwiseArgs args{.output = output.tensor(Element::F32, {1}), .x = x.tensor(Element::F32, {1})};
+  args.scalars = {1 + 0x1p-12, -1};
+  ASSERT_TRUE(plan->run(stream, Workspace::none(), args));
+  ASSERT_TRUE(output.download());
+  float result = 0;
+  std::memcpy(&result, output.image().data(), 4);
+  EXPECT_EQ(result, 0x1p-11f + 0x1p-24f);
+}
+
+/// Past 2^31 elements: one dense row, rows, and elements one by one.
 TEST_P(ElementwiseCudaTest, MoreThan2To31Elements) {
   if (!options().full) GTEST_SKIP() << "only with --full";
   const Stream stream = *make_stream(GetParam());
@@ -275,22 +295,33 @@ TEST_P(ElementwiseCudaTest, MoreThan2To31Elements) {
   auto in = Buffer::allocate(stream, rows * (cols + 1));
   auto out = Buffer::allocate(stream, rows * (cols + 1));
   ASSERT_TRUE(in && out);
-  std::vector<std::uint8_t> row(static_cast<std::size_t>(cols + 1)), got(row.size());
-  for (std::size_t i = 0; i < row.size(); ++i) row[i] = static_cast<std::uint8_t>(i * 7);
-  for (std::int64_t r : {std::int64_t{0}, rows - 1})
-    ASSERT_TRUE(in->copy_from_host(stream, row.data(), cols, r * (cols + 1)));
   const ByteRange in_range(in->data(), static_cast<std::size_t>(in->bytes())),
       out_range(out->data(), static_cast<std::size_t>(out->bytes()));
-  for (const Dims& strides : {Dims{cols, 1}, Dims{cols + 1, 1}, Dims{1, rows}}) {
+  struct Layout {
+    Dims output, input;
+    std::string_view variant;
+  };
+  for (const auto& [strides, input_strides, variant] :
+       {Layout{{cols, 1}, {cols, 1}, "contiguous"}, Layout{{cols, 1}, {cols + 1, 1}, "rows"},
+        Layout{{cols + 1, 1}, {cols, 1}, "rows"}, Layout{{1, rows}, {cols + 1, 1}, "strided"}}) {
+    // The first row is not the last, so that an index that is cut to 32 bits shows.
+    const auto value = [&](std::int64_t r, std::int64_t c) { return static_cast<std::uint8_t>(c * 7 + (r ? 100 : 3)); };
+    ASSERT_TRUE(in->fill(stream, 0x55) && out->fill(stream, 0x33));
+    std::vector<std::uint8_t> row(static_cast<std::size_t>(cols));
+    for (std::int64_t r : {std::int64_t{0}, rows - 1}) {
+      for (std::int64_t c = 0; c < cols; ++c) row[static_cast<std::size_t>(c)] = value(r, c);
+      ASSERT_TRUE(in->copy_from_host(stream, row.data(), cols, r * input_strides[0]));
+    }
     const TensorMut output(out->data(), Element::U8, {rows, cols}, strides, GetParam(), out_range);
-    const TensorRef input(in->data(), Element::U8, {rows, cols}, Dims{cols + 1, 1}, GetParam(), in_range);
+    const TensorRef input(in->data(), Element::U8, {rows, cols}, input_strides, GetParam(), in_range);
+    EXPECT_EQ(plan->sku({.output = output, .x = input})->variant, variant);
     ASSERT_TRUE(plan->run(stream, Workspace::none(), {.output = output, .x = input}));
     for (std::int64_t r : {std::int64_t{0}, rows - 1})
       for (std::int64_t c : {std::int64_t{0}, cols - 1}) {
         std::uint8_t byte = 0;
         ASSERT_TRUE(out->copy_to_host(stream, &byte, 1, r * strides[0] + c * strides[1]));
         ASSERT_TRUE(stream.synchronize());
-        EXPECT_EQ(byte, static_cast<std::uint8_t>(~row[static_cast<std::size_t>(c)])) << r << ", " << c;
+        EXPECT_EQ(byte, static_cast<std::uint8_t>(~value(r, c))) << variant << ": " << r << ", " << c;
       }
   }
 }
@@ -526,6 +557,30 @@ TEST_P(ElementwiseTest, Args) {
   EXPECT_TRUE(plan->can_implement(shared));
   shared.y = TensorRef(shared.x.data, Element::F32, {1, 1}, {77, 77}, stream.device(), ByteRange(shared.x.data, 4));
   EXPECT_TRUE(plan->can_implement(shared));
+
+  // Of an extent of 1 the stride is never looked at.
+  const auto row = *ElementwisePlan::select(stream, {.op = Op::Add, .shape = {1, 6}}, GetParam().preference);
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  for (std::int64_t stride : {kMost, -kMost - 1}) {
+    const ElementwiseArgs any{.output = strided({1, 6}, {stride, 1}, 0),
+                              .x = strided({1, 6}, {stride, 1}, 256),
+                              .y = strided({1, 1}, {stride, stride}, 512)};
+    EXPECT_TRUE(row.can_implement(any)) << row.can_implement(any).error().message;
+  }
+
+  // What an integer would cut.
+  const auto clamp =
+      *ElementwisePlan::select(stream, {.op = Op::Clamp, .element = Element::I32, .shape = {6}}, GetParam().preference);
+  ElementwiseArgs whole{.output = memory.tensor(Element::I32, {6}), .x = memory.tensor(Element::I32, {6}, 256)};
+  whole.scalars = {-3, std::numeric_limits<double>::infinity()};
+  EXPECT_TRUE(clamp.can_implement(whole));
+  for (double part : {0.5, std::numeric_limits<double>::quiet_NaN()}) {
+    whole.scalars[1] = part;
+    const Result<void> cut = clamp.run(stream, Workspace::none(), whole);
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().kind, ErrorKind::InvalidProblem);
+    EXPECT_NE(cut.error().message.find("scalars[1]"), std::string::npos) << cut.error().message;
+  }
 
   ASSERT_TRUE(stream.synchronize());
   const Result<void> untouched = memory.expect_unchanged();

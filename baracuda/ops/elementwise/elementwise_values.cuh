@@ -122,7 +122,7 @@ M differ(M a, M b) {
 
 // ---- activations ----------------------------------------------------------------------------------------------------
 
-/// x · σ(t), where t goes to −∞ with x: 0 there. Where σ(t) = e^t comes near the subnormal numbers, whose few bits x
+/// x · σ(t), where t goes to −∞ with x. Where σ(t) = e^t comes near the subnormal numbers, whose few bits x
 /// would multiply, it is taken 2^64 times as large.
 template <class V>
 V sigmoid_gate(V x, V t) {
@@ -133,7 +133,7 @@ V sigmoid_gate(V x, V t) {
     const V e = where(t < constant<V>(-760.0, -110.0f), V(0), exp_times_power_of_two(t, 64));
     result = where(is_small, x * e * power_of_two<V>(IntOf<V>(-64)), result);
   }
-  return where(x == -infinity<V>(), V(0), result);
+  return result;
 }
 
 /// x / 2 · (1 + tanh(u)) = x · σ(2u), u = √(2/π) · (x + 0.044715 x³).
@@ -156,7 +156,7 @@ V mish(V x) {
   const V n = e * (e + V(2));
   const V result = where(x > V(40), x, x * (n / (n + V(2))));
   const MaskOf<V> is_small = x < V(-40);
-  return any(is_small) ? where(is_small, sigmoid_gate(x, x), result) : result;
+  return any(is_small) ? where(is_small, silu(x), result) : result;
 }
 
 // ---- division with a remainder --------------------------------------------------------------------------------------

@@ -27,8 +27,7 @@ namespace baracuda {
 ///
 /// Every rule of the two plans holds: NaN gives what the zero point stands for, 0 where that is in the range.
 ///
-/// Rank 1 to 8. S4 and U4 are packed: strides count nibbles, rows are not padded to bytes, the pointer is nibble 0.
-/// They matter here for the range alone.
+/// Rank 1 to 8. S4 and U4 give the range alone; no view is packed.
 /// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for
 /// a NaN's sign and payload.
 ///

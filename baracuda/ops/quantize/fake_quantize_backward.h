@@ -27,8 +27,7 @@ namespace baracuda {
 /// The sum is as in QuantizePlan, but scales are taken as they are: a quotient that is NaN lies in no range. dy is
 /// moved, not multiplied: its NaN and infinities do not reach a dx that is 0.
 ///
-/// Rank 1 to 8. S4 and U4 are packed: strides count nibbles, rows are not padded to bytes, the pointer is nibble 0.
-/// They matter here for the range alone.
+/// Rank 1 to 8. S4 and U4 give the range alone; no view is packed.
 /// Without elements nothing is launched. Workspace 0. Deterministic, bit-stable, the same bits on CPU and GPU, but for
 /// a NaN's sign and payload.
 ///

@@ -163,11 +163,13 @@ std::int64_t num_elements(const Problem& problem) {
 
 std::int64_t num_scales(const Problem& problem) {
   const Dims& shape = problem.shape;
-  const int last = shape.rank() - 1;
   if (problem.granularity == Granularity::PerTensor) return 1;
   if (problem.granularity == Granularity::PerChannel) return shape[problem.axis];
-  std::int64_t count = problem.granularity == Granularity::PerGroup ? shape[last] / problem.group_size : 1;
-  for (int axis = 0; axis < last; ++axis) count *= shape[axis];
+  const int last = shape.rank() - 1;
+  Dims scales = shape;
+  scales[last] = problem.granularity == Granularity::PerGroup ? shape[last] / problem.group_size : 1;
+  std::int64_t count = 0;
+  checked_elements(scales, &count);
   return count;
 }
 
@@ -341,29 +343,41 @@ constexpr VariantName kVariantNames[kNumVariants] = {
     {"Contiguous", "contiguous"}, {"Columns", "columns"}, {"Generic", "generic"}};
 constexpr const VariantName& name_of(Variant variant) { return kVariantNames[static_cast<int>(variant)]; }
 
+/// The first variant that serves.
+Variant find_variant(const IndexSpace& space, const Problem& problem) {
+  for (Variant variant : {Variant::Contiguous, Variant::Columns})
+    if (serves(variant, space, problem)) return variant;
+  return Variant::Generic;
+}
+
 /// What the variant says to contiguous, aligned tensors; strides are looked at again in `run`.
 template <Variant kVariant>
 Verdict accepts(const Problem& problem) {
-  if (num_elements(problem) == 0) return Verdict::accept();
   const Dims strides = contiguous_strides(problem.shape);
-  const IndexSpace space = make_index_space(problem, strides, strides, &strides);
-  if (serves(kVariant, space, problem)) return Verdict::accept();
+  const Variant variant = num_elements(problem) == 0
+                              ? Variant::Contiguous
+                              : find_variant(make_index_space(problem, strides, strides, &strides), problem);
+  if (variant == kVariant) return Verdict::accept();
   const int vector = vector_elems(problem);
+  if (kVariant == Variant::Contiguous)
+    return Verdict::reject(fmt::format("the elements that share a scale are not whole vectors of {}", vector));
   if (kVariant == Variant::Columns)
     return Verdict::reject(fmt::format("the last axis is not one of scales, a multiple of {} long", vector));
-  return Verdict::reject(fmt::format("the elements that share a scale are not whole vectors of {}", vector));
+  return Verdict::reject(fmt::format("contiguous tensors are whole vectors of {}", vector));
 }
+
+Verdict accepts_any(const Problem&) { return Verdict::accept(); }
 
 using QuantizeCandidate = Candidate<Problem>;
 
-// In the order of the enumerators, which index it; the first that accepts wins.
+// In the order of the enumerators, which index it.
 constexpr QuantizeCandidate kCudaCandidates[kNumVariants] = {
     {Arch::Sm80, Backend::Bespoke, "contiguous", "16-byte vectors with one scale each", accepts<Variant::Contiguous>},
     {Arch::Sm80, Backend::Bespoke, "columns", "16-byte vectors with a scale per element", accepts<Variant::Columns>},
     {Arch::Sm80, Backend::Bespoke, "generic", "elements one by one, any strides", accepts<Variant::Generic>},
 };
 constexpr QuantizeCandidate kCpuCandidates[] = {
-    {Arch::Cpu, Backend::Bespoke, "generic", "SIMD along the innermost axis, any strides", accepts<Variant::Generic>},
+    {Arch::Cpu, Backend::Bespoke, "generic", "SIMD along the innermost axis, any strides", accepts_any},
 };
 
 std::span<const QuantizeCandidate> candidates_for(const DeviceInfo& device) {
@@ -383,7 +397,6 @@ PrecisionGuarantee guarantee_of(const Problem& problem) {
 struct Selection {
   PlanChoice choice;
   ArchChoice arch;
-  std::array<bool, kNumVariants> allowed{};
   std::array<KernelSku, kNumVariants> skus;
 };
 
@@ -402,7 +415,6 @@ Result<Selection> select_variants(const Problem& problem, const PlanPreference& 
   const std::size_t first = kNumVariants - candidates.size();  // the CPU has the last alone
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     KernelSku& sku = selection.skus[first + i];
-    selection.allowed[first + i] = allowed_by(traits_of(candidates[i]), selection.arch.arch, preference).accepted();
     sku = make_sku(Category::Quantization, problem.name, input_element(problem), candidates[i], selection.arch,
                    guarantee);
     if (input_element(problem) != output_element(problem)) sku.output_element = output_element(problem);
@@ -412,18 +424,18 @@ Result<Selection> select_variants(const Problem& problem, const PlanPreference& 
   return selection;
 }
 
-/// Bytes read and written; held at the largest number past 2^63.
+/// Bytes read and written.
 template <class Descriptor>
 std::int64_t moved_bytes(const Descriptor& descriptor) {
   const Problem problem = problem_of(descriptor);
-  std::uint64_t bytes = contiguous_bytes(output_element(problem), problem.shape) +
-                        contiguous_bytes(input_element(problem), problem.shape);
-  if (problem.op == QuantizeOp::FakeQuantizeBackward) bytes += contiguous_bytes(problem.element, problem.shape);
-  if (num_elements(problem) > 0) {
-    bytes += contiguous_bytes(scale_element(problem), {num_scales(problem)});
-    if (problem.zero_point_element) bytes += contiguous_bytes(*problem.zero_point_element, {num_scales(problem)});
-  }
-  return static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, std::numeric_limits<std::int64_t>::max()));
+  if (num_elements(problem) == 0) return 0;
+  MovedBytes bytes;
+  bytes.add(output_element(problem), problem.shape);
+  bytes.add(input_element(problem), problem.shape);
+  if (problem.op == QuantizeOp::FakeQuantizeBackward) bytes.add(problem.element, problem.shape);
+  bytes.add(scale_element(problem), {num_scales(problem)});
+  if (problem.zero_point_element) bytes.add(*problem.zero_point_element, {num_scales(problem)});
+  return bytes.sum();
 }
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
@@ -442,8 +454,7 @@ std::vector<Variant> kernel_variants(const Problem& problem, const Selection& se
   std::vector<Variant> variants;
   if (selection.arch.arch == Arch::Cpu || num_elements(problem) == 0) return variants;
   for (Variant variant : {Variant::Contiguous, Variant::Columns, Variant::Generic})
-    if (selection.allowed[static_cast<int>(variant)] && (variant != Variant::Columns || num_scales(problem) > 1))
-      variants.push_back(variant);
+    if (variant != Variant::Columns || num_scales(problem) > 1) variants.push_back(variant);
   return variants;
 }
 
@@ -596,18 +607,13 @@ bool is_aligned(const QuantizeParams& params, const Problem& problem) {
          reinterpret_cast<std::uintptr_t>(params.gradient) % 16 == 0;
 }
 
-/// The first variant that is allowed and serves; none where the preference excludes those that do.
-std::optional<Variant> find_variant(const QuantizeParams& params, const Problem& problem, const Selection& selection) {
+/// The variant for these views.
+Variant find_variant(const QuantizeParams& params, const Problem& problem) {
+  if (!is_aligned(params, problem)) return Variant::Generic;
   IndexSpace space;
   space.num_axes = params.num_axes;
   std::copy_n(params.axes, params.num_axes, space.axes.begin());
-  const bool aligned = is_aligned(params, problem);
-  for (int i = 0; i < kNumVariants; ++i) {
-    const auto variant = static_cast<Variant>(i);
-    if (selection.allowed[i] && (variant == Variant::Generic || aligned) && serves(variant, space, problem))
-      return variant;
-  }
-  return std::nullopt;
+  return find_variant(space, problem);
 }
 
 /// Fills what only the GPU needs and returns the number of blocks.
@@ -671,10 +677,8 @@ struct QuantizationPlan<Descriptor>::State {
     Prepared prepared{};
     if (empty) return prepared;
     prepared.params = make_params(problem, operands);
-    prepared.variant = find_variant(prepared.params, problem, selection);
-    if (prepared.variant) return prepared;
-    return Error::unsupported(
-        fmt::format("{}: these strides need a variant that the preference excludes", problem.plan));
+    prepared.variant = device.is_cpu() ? Variant::Generic : find_variant(prepared.params, problem);
+    return prepared;
   }
 };
 

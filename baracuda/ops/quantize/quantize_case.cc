@@ -214,9 +214,8 @@ Result<QuantizationBuffers<Descriptor>> QuantizationBuffers<Descriptor>::create(
   }
   // Any bits are a q. What is between the elements stays random too.
   if (!kReadsQ<Descriptor>) {
-    // What is contiguous and large, as in bench, repeats itself: to draw all of it takes longer than to measure it.
     const std::int64_t drawn =
-        value.input_strides.empty() ? std::int64_t{1} << 20 : std::numeric_limits<std::int64_t>::max();
+        value.input_strides.empty() ? kMaxDrawnElements : std::numeric_limits<std::int64_t>::max();
     for_each_index(
         shape,
         [&](const Dims& index) {
@@ -229,10 +228,7 @@ Result<QuantizationBuffers<Descriptor>> QuantizationBuffers<Descriptor>::create(
                        random_x(random, scale_value, shift, range, value.hostile));
         },
         drawn);
-    const std::span<std::byte> image = input.image();
-    if (value.input_strides.empty())
-      for (std::size_t period = drawn * element_bytes(x_element), at = period; at < image.size(); at += period)
-        std::memcpy(image.data() + at, image.data(), std::min(period, image.size() - at));
+    if (value.input_strides.empty()) repeat_first(input.image(), drawn * element_bytes(x_element));
   }
   QuantizationBuffers buffers{value,
                               input_place,

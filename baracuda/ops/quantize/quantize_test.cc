@@ -502,7 +502,8 @@ void the_choice() {
   const auto variant = [](const char* fields) {
     const auto value = parse_case<Descriptor>(Plan::kName, std::string(Plan::kName) + " " + fields);
     EXPECT_TRUE(value) << value.error().message;
-    const auto choice = Plan::choose(*value, {}, DeviceInfo::sm90a());
+    EXPECT_TRUE(Plan::explain(*value, {}, DeviceInfo::sm90a()));
+    const auto choice = Plan::choose(*value, {.autotune = true}, DeviceInfo::sm90a());  // one candidate qualifies
     EXPECT_TRUE(choice) << choice.error().message;
     EXPECT_EQ(choice->workspace_bytes, 0);
     EXPECT_TRUE(choice->sku.guarantee.matches_cpu);
@@ -510,6 +511,7 @@ void the_choice() {
   };
   EXPECT_EQ(variant("shape=1001x3"), "contiguous");
   EXPECT_EQ(variant("shape=7x0"), "contiguous");
+  EXPECT_EQ(variant("shape=1099511627776x1099511627776x0x5 granularity=per_token"), "contiguous");
   EXPECT_EQ(variant("shape=5x1024 granularity=per_token"), "contiguous");
   EXPECT_EQ(variant("shape=5x1023 granularity=per_token"), "generic");
   EXPECT_EQ(variant("shape=1x1023 granularity=per_token"), "contiguous");

@@ -75,11 +75,11 @@ Result<void> validate_elements(const QuantizedLinearDescriptor& descriptor) {
                                    element == Element::F64 ? "f64" : "f32, f16 or bf16"));
   if (descriptor.weight_element != Element::I8 && descriptor.weight_element != Element::U8)
     return unsupported(fmt::format("weight_element is {}, expected i8 or u8", name_of(descriptor.weight_element)));
-  const auto is_vector = [&](Element given) { return given == Element::F32 || given == element; };
-  if (!is_vector(descriptor.weight_scale_element))
+  const auto is_scale_element = [&](Element given) { return given == Element::F32 || given == element; };
+  if (!is_scale_element(descriptor.weight_scale_element))
     return unsupported(fmt::format("weight_scale_element is {}, expected f32 or x's {}",
                                    name_of(descriptor.weight_scale_element), name_of(element)));
-  if (descriptor.bias_element && !is_vector(*descriptor.bias_element))
+  if (descriptor.bias_element && !is_scale_element(*descriptor.bias_element))
     return unsupported(
         fmt::format("bias_element is {}, expected f32 or x's {}", name_of(*descriptor.bias_element), name_of(element)));
   if (std::find(std::begin(kActivations), std::end(kActivations), descriptor.activation) == std::end(kActivations))
@@ -129,26 +129,22 @@ Result<void> validate(const QuantizedLinearDescriptor& descriptor) {
   return validate_sums(descriptor);
 }
 
-/// Every operand once; held at the largest number past 2^63, as are the operations.
+/// Every operand once.
 std::int64_t moved_bytes(const QuantizedLinearDescriptor& descriptor) {
   const auto [m, c_out, k] = std::tuple(descriptor.m, descriptor.c_out, descriptor.k);
-  std::uint64_t bytes = 0;
-  bool overflow = false;
-  const auto add = [&](Element element, const Dims& shape) {
-    overflow |= __builtin_add_overflow(bytes, contiguous_bytes(element, shape), &bytes);
-  };
-  add(descriptor.element, {m, k});
-  add(Element::I8, {m, k});
-  add(compute_element(descriptor), {m});
-  add(Element::I8, {c_out, k});
-  add(descriptor.weight_scale_element, {c_out});
-  if (descriptor.weight_element == Element::U8) add(Element::U8, {c_out});
-  if (descriptor.bias_element) add(*descriptor.bias_element, {c_out});
-  add(output_of(descriptor), {m, c_out});
-  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
-  return overflow || bytes > kMost ? kMost : static_cast<std::int64_t>(bytes);
+  MovedBytes bytes;
+  bytes.add(descriptor.element, {m, k});
+  bytes.add(Element::I8, {m, k});
+  bytes.add(compute_element(descriptor), {m});
+  bytes.add(Element::I8, {c_out, k});
+  bytes.add(descriptor.weight_scale_element, {c_out});
+  if (descriptor.weight_element == Element::U8) bytes.add(Element::U8, {c_out});
+  if (descriptor.bias_element) bytes.add(*descriptor.bias_element, {c_out});
+  bytes.add(output_of(descriptor), {m, c_out});
+  return bytes.sum();
 }
 
+/// Held at the largest number past 2^63.
 std::int64_t num_ops(const QuantizedLinearDescriptor& descriptor) {
   std::int64_t ops;
   const bool overflow = __builtin_mul_overflow(descriptor.m * descriptor.c_out, descriptor.k, &ops) ||
@@ -205,12 +201,21 @@ Verdict accepts_large(const Problem& problem) {
 Verdict accepts_medium(const Problem& problem) {
   if (problem.descriptor.m <= row_of(Variant::Tile16x32).tile_m)
     return Verdict::reject(fmt::format("m = {} rows fit the smallest tile", problem.descriptor.m));
+  if (accepts_large(problem).accepted()) return Verdict::reject("larger tiles load less for each product");
   return fits(problem, Variant::Tile64x64);
 }
 
-template <Variant kVariant>
-Verdict accepts(const Problem& problem) {
-  return fits(problem, kVariant);
+Verdict accepts_small(const Problem& problem) {
+  if (accepts_large(problem).accepted() || accepts_medium(problem).accepted())
+    return Verdict::reject(fmt::format("m = {} rows fill larger tiles", problem.descriptor.m));
+  return fits(problem, Variant::Tile16x32);
+}
+
+Verdict accepts_unaligned(const Problem& problem) {
+  if (fits(problem, Variant::Tile16x32).accepted())
+    return Verdict::reject(
+        fmt::format("rows of {} bytes begin at multiples of {}", problem.descriptor.k, kVectorBytes));
+  return fits(problem, Variant::Unaligned);
 }
 
 Verdict has_vnni(const Problem& problem) {
@@ -218,7 +223,9 @@ Verdict has_vnni(const Problem& problem) {
   return Verdict::reject(fmt::format("needs avx512_vnni, have {}", name_of(problem.target.cpu)));
 }
 
-Verdict accepts_any(const Problem&) { return Verdict::accept(); }
+Verdict lacks_vnni(const Problem& problem) {
+  return has_vnni(problem).accepted() ? Verdict::reject("avx512_vnni is faster") : Verdict::accept();
+}
 
 /// By variant.
 constexpr std::array<LinearCandidate, kNumVariants> kCudaCandidates = {{
@@ -227,13 +234,13 @@ constexpr std::array<LinearCandidate, kNumVariants> kCudaCandidates = {{
     {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile64x64).stem, "mma.sync s8, 64 × 64 outputs a block",
      accepts_medium},
     {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile16x32).stem, "mma.sync s8, 16 × 32 outputs a block",
-     accepts<Variant::Tile16x32>},
+     accepts_small},
     {Arch::Sm80, Backend::Bespoke, row_of(Variant::Unaligned).stem, "mma.sync s8, rows at any address",
-     accepts<Variant::Unaligned>},
+     accepts_unaligned},
 }};
 constexpr std::array<LinearCandidate, 2> kCpuCandidates = {{
     {Arch::Cpu, Backend::Bespoke, "avx512_vnni", "products of unsigned and signed bytes", has_vnni},
-    {Arch::Cpu, Backend::Bespoke, "simd", "16-bit products", accepts_any},
+    {Arch::Cpu, Backend::Bespoke, "simd", "16-bit products", lacks_vnni},
 }};
 
 PrecisionGuarantee make_guarantee() {
@@ -290,12 +297,6 @@ Result<Selection> select_variants(const QuantizedLinearDescriptor& descriptor, c
   return selection;
 }
 
-/// The plan for step 1 takes what is left of the preference: it has no candidates to time.
-PlanPreference quantizer_preference(PlanPreference preference) {
-  preference.autotune = false;
-  return preference;
-}
-
 DynamicRangeQuantizeDescriptor quantizer_of(const QuantizedLinearDescriptor& descriptor) {
   return {.element = descriptor.element,
           .shape = {descriptor.m, descriptor.k},
@@ -306,7 +307,8 @@ DynamicRangeQuantizeDescriptor quantizer_of(const QuantizedLinearDescriptor& des
 }
 
 /// The kernels that some strides run on: the picked one, and that for rows at any address.
-std::vector<Variant> kernel_variants(const Selection& selection) {
+std::vector<Variant> kernel_variants(const QuantizedLinearDescriptor& descriptor, const Selection& selection) {
+  if (descriptor.m == 0 || descriptor.c_out == 0) return {};
   std::vector<Variant> variants = {static_cast<Variant>(selection.picked)};
   if (variants.front() != Variant::Unaligned) variants.push_back(Variant::Unaligned);
   return variants;
@@ -354,11 +356,10 @@ void baracuda_kernel(const __grid_constant__ QuantizedLinearParams params) {{ qu
 Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescriptor& descriptor,
                                                   const PlanPreference& preference, const DeviceInfo& device) {
   BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
-  BARACUDA_ASSIGN_OR_RETURN(
-      std::vector<jit::KernelSpec> kernels,
-      plan_kernels(quantizer_of(descriptor), quantizer_preference(preference), device).transform_error(named));
+  BARACUDA_ASSIGN_OR_RETURN(std::vector<jit::KernelSpec> kernels,
+                            plan_kernels(quantizer_of(descriptor), preference, device).transform_error(named));
   if (selection.arch.arch == Arch::Cpu) return kernels;
-  for (Variant variant : kernel_variants(selection))
+  for (Variant variant : kernel_variants(descriptor, selection))
     kernels.push_back(quantized_linear_kernel(
         quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor)), selection.arch.target));
   return kernels;
@@ -421,9 +422,9 @@ Result<QuantizedLinearPlan> QuantizedLinearPlan::select(const Stream& stream, co
   BARACUDA_ASSIGN_OR_RETURN(state->selection, select_variants(descriptor, preference, stream.device_info()));
   state->descriptor = descriptor;
   state->device = stream.device();
-  BARACUDA_ASSIGN_OR_RETURN(state->quantizer, DynamicRangeQuantizePlan::select(stream, quantizer_of(descriptor),
-                                                                               quantizer_preference(preference))
-                                                  .transform_error(named));
+  BARACUDA_ASSIGN_OR_RETURN(
+      state->quantizer,
+      DynamicRangeQuantizePlan::select(stream, quantizer_of(descriptor), preference).transform_error(named));
   const CodeTarget target = state->selection.arch.target;
   if (stream.device().is_cpu()) {
     cpu::prepare_threads();
@@ -431,7 +432,7 @@ Result<QuantizedLinearPlan> QuantizedLinearPlan::select(const Stream& stream, co
     state->cpu_dot = state->selection.picked == 0 ? quantized_dot_vnni() : quantized_dot(target.cpu);
     return QuantizedLinearPlan(std::move(state));
   }
-  for (Variant variant : kernel_variants(state->selection)) {
+  for (Variant variant : kernel_variants(descriptor, state->selection)) {
     const auto config = quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor));
     BARACUDA_ASSIGN_OR_RETURN(state->kernels[static_cast<int>(variant)],
                               jit::load_kernel(quantized_linear_kernel(config, target), stream).transform_error(named));

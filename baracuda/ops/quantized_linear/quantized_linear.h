@@ -33,9 +33,8 @@ namespace baracuda {
 ///
 /// Elements: x f32, f16 or bf16 with y any of them; x f64 with y f64. Every step is rounded once, in the stated order,
 /// in f32 (all in f64 for f64), and y once more to its element; division is true division, subnormals are not flushed.
-/// GELU
-/// is the exact erf form, exp and erf are within 2 ulp. A row of x with NaN or ±inf has scale NaN and q clamp(0), so
-/// that its outputs are NaN, and touches no other row.
+/// GELU is the exact erf form, exp and erf are within 2 ulp. A row of x with NaN or ±inf has scale NaN and q clamp(0),
+/// so that its outputs are NaN, and touches no other row.
 ///
 /// With k = 0 the scales are 1 and the outputs act(bias), or act(0); with c_out = 0 the rows are still quantized; with
 /// m = 0 nothing is launched. Workspace 0. Deterministic, bit-stable, batch-invariant, the same bits on CPU and GPU.
@@ -44,8 +43,9 @@ namespace baracuda {
 /// q_min ≥ −128), Unsupported (elements; a k for which acc could pass s32: with the default range over 132104 for s8
 /// weights, 66311 for u8; a preference that cannot be met), Backend.
 /// Errors of run, nothing written: InvalidProblem (a view's device, shape or length, a null pointer, a missing or
-/// forbidden weight_zero_point or bias, a row stride smaller than a row, an output or scratch that overlaps any other
-/// view), Unsupported (a view's element, an inner stride other than 1, a scratch that is not contiguous),
+/// forbidden weight_zero_point or bias, a y whose rows overlap, an output or scratch that overlaps any other view),
+/// Unsupported (a view's element, an inner stride other than 1, a row stride of x or weight smaller than a row, a
+/// negative one, a scratch that is not contiguous),
 /// MisalignedOperand, BufferTooSmall (also an act_scale_scratch that is too short).
 /// Source: Dettmers et al., LLM.int8(), arXiv:2208.07339 (per-row absmax); Xiao et al., SmoothQuant, arXiv:2211.10438.
 struct QuantizedLinearDescriptor {

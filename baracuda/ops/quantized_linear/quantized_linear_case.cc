@@ -72,11 +72,14 @@ Result<QuantizedLinearBuffers> QuantizedLinearBuffers::create(const QuantizedLin
   // Longer than it must be, as scratch may be.
   BARACUDA_ASSIGN_OR_RETURN(GuardedBuffer act_scale, vector("act_scale_scratch", compute_element(d), d.m + 3));
 
-  for (std::int64_t i = 0; i < d.m; ++i) {
+  const std::int64_t row_elems = d.k + value.x_padding;
+  const std::int64_t drawn_rows = std::min(d.m, 1 + kMaxDrawnElements / std::max<std::int64_t>(1, row_elems));
+  for (std::int64_t i = 0; i < drawn_rows; ++i) {
     const std::vector<double> row = random_row(d.element, d.k, random);
     for (std::int64_t p = 0; p < d.k; ++p)
-      write_float(d.element, row[static_cast<std::size_t>(p)], at(x, d.element, i * (d.k + value.x_padding) + p));
+      write_float(d.element, row[static_cast<std::size_t>(p)], at(x, d.element, i * row_elems + p));
   }
+  if (drawn_rows < d.m) repeat_first(x.image(), drawn_rows * row_elems * element_bytes(d.element));
   // Weights are random bytes. Outputs of ordinary rows should be of the size where activations bend.
   for (std::int64_t n = 0; n < d.c_out; ++n) {
     const double size = std::ldexp(1.0, static_cast<int>(random.draw(-16, -8)));

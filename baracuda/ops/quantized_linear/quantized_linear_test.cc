@@ -114,7 +114,28 @@ TEST_P(QuantizedLinearTest, EdgeCases) {
     }
 }
 
-/// Every kernel that CUDA may run on, forced by the sizes, with every element, activation and bias.
+/// As few rows and channels as fill a GPU better with large tiles than with small ones.
+TEST_P(QuantizedLinearTest, LargeTilesSanitizer) {
+  if (GetParam().device.is_cpu()) GTEST_SKIP() << "tiles of 128 × 256 are CUDA's";
+  const Stream stream = *make_stream(GetParam().device);
+  QuantizedLinearCase value = parse("m=129 c_out=1473 k=80");
+  Desc& d = value.descriptor;
+  const auto variant = [&] { return Plan::choose(d, GetParam().preference, stream.device_info())->sku.variant; };
+  while (variant() != "tile128x256" && d.m < 8192) d.m += 128;
+  ASSERT_EQ(variant(), "tile128x256");
+  for (Element weight : {Element::I8, Element::U8})
+    for (Element output : {Element::F32, Element::F16, Element::Bf16, Element::F64}) {
+      if (output != Element::F32 && !(weight == Element::U8 && output == Element::Bf16) && !options().full) continue;
+      d.element = output == Element::F64 ? Element::F64 : Element::F32;
+      d.output_element = output;
+      d.weight_element = weight;
+      d.k = output == Element::F32 ? 336 : 80;  // the ring of steps along k turns, and does not
+      ASSERT_EQ(variant(), "tile128x256");
+      EXPECT_TRUE(passes(value, GetParam()));
+    }
+}
+
+/// Every element, activation and bias.
 TEST_P(QuantizedLinearTest, EveryElementActivationAndBias) {
   QuantizedLinearCase value;
   Random random(3);
@@ -354,6 +375,9 @@ TEST(QuantizedLinearRules, Choices) {
   }
   EXPECT_EQ(Plan::choose({.m = 4, .c_out = 4, .k = 64}, {.force_cpu_target = CpuTarget::Avx512}, cpu)->sku.to_string(),
             "quantized_linear/f32:i8/rcr/-/simd/cpu@avx512/bespoke");
+  for (const Desc& d : {Desc{.m = 4096, .c_out = 8192, .k = 8192}, Desc{.m = 64, .c_out = 8192, .k = 8192},
+                        Desc{.m = 1, .c_out = 8192, .k = 8192}, Desc{.m = 1, .c_out = 8192, .k = 8190}})
+    EXPECT_TRUE(Plan::choose(d, {.autotune = true}, h200)) << "one candidate qualifies";
   for (Determinism level : {Determinism::RunToRun, Determinism::BatchInvariant, Determinism::MatchesCpu})
     EXPECT_TRUE(Plan::choose({.m = 4, .c_out = 4, .k = 64}, {.determinism = level}, h200));
   EXPECT_FALSE(Plan::choose({.m = 4, .c_out = 4, .k = 64}, {.force_backend = Backend::Cublas}, h200));
