@@ -112,8 +112,7 @@ Result<void> plan_everything(const Stream& stream, const typename P::Descriptor&
 /// Plans of every op, on the stream.
 Result<void> plan_all(const Stream& stream) {
   if (auto done = plan_everything<WriteSlicePlan>(stream, window()); !done) return done;
-  // On a GPU their kernels, which take NVRTC longer, would be compiled hundreds of times, in the way that the others
-  // are.
+  // On a GPU their kernels, which take NVRTC longer, would be compiled hundreds of times, as the others are.
   if (stream.device().is_cpu()) {
     if (auto done = plan_everything<DynamicRangeQuantizePlan>(stream, {.shape = {4, 32}}); !done) return done;
     if (auto done = plan_everything<QuantizedLinearPlan>(stream, {.m = 4, .c_out = 8, .k = 32}); !done) return done;

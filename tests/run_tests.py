@@ -11,12 +11,12 @@ import argparse
 import collections
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 
 import support
+from processes import execute, execute_gtest
 
 TIME_LIMITS = collections.defaultdict(lambda: 300, unit=1200, install=1200, asan=1200, tsan=1200)  # seconds
 
@@ -24,20 +24,6 @@ TIME_LIMITS = collections.defaultdict(lambda: 300, unit=1200, install=1200, asan
 NOT_UNDER_SANITIZERS = "*avx512*:Kernels.CompileWithoutSpills:*TheOpListsWhatPlansCompile"
 
 Count = collections.namedtuple("Count", "passed failed skipped")
-
-
-def run(command, seconds, environment={}):
-    """Exit status and output of a command, which is ended after so many seconds. `environment` comes on top."""
-    process = subprocess.Popen(command, cwd=support.ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-                               env={**os.environ, **environment})
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        output += f"\nended after {seconds} s: {' '.join(map(str, command))}\n"
-    return process.returncode, output
 
 
 def count_gtest(output):
@@ -66,21 +52,24 @@ def count_unittest(output):
     return Count(max(int(ran[1]) - failed - skipped, 0), failed, skipped)  # parts of a test can fail one by one
 
 
+def run_gtest(binary, arguments, options, seconds, environment={}):
+    """Status, output and count of a binary whose tests are shared by as many processes as there are cores."""
+    command = [binary, *arguments, *["--require_nvrtc"] * options.require_nvrtc]
+    runs = execute_gtest(lambda _: command, os.cpu_count() or 1, seconds, environment)
+    output = "".join(output for _, output in runs)
+    return next((status for status, _ in runs if status != 0), 0), output, count_gtest(output)
+
+
 def unit(options):
-    command = [support.BUILD / "bin" / "unit_tests", *options.gtest_arguments]
-    if options.device:
-        command.append(f"--device={options.device}")
-    if options.require_nvrtc:
-        command.append("--require_nvrtc")
-    status, output = run(command, TIME_LIMITS["unit"])
-    return status, output, count_gtest(output)
+    arguments = [*options.gtest_arguments, *[f"--device={options.device}"] * bool(options.device)]
+    return run_gtest(support.BUILD / "bin" / "unit_tests", arguments, options, TIME_LIMITS["unit"])
 
 
 def examples(options):
     passed = failed = 0
     log = ""
     for name in support.build_info()["examples"]:
-        status, output = run([support.BUILD / "bin" / f"example_{name}"], TIME_LIMITS["examples"])
+        status, output = execute([support.BUILD / "bin" / f"example_{name}"], TIME_LIMITS["examples"])
         log += output
         if status == 0 and output == (support.ROOT / "examples" / f"{name}.txt").read_text():
             passed += 1
@@ -101,7 +90,7 @@ def sanitizer_suite(preset):
         log = ""
         compiler = f"-DCMAKE_CXX_COMPILER={support.build_info()['compiler']}"
         for command in (["cmake", "--preset", preset, compiler], ["cmake", "--build", "--preset", preset]):
-            status, output = run(command, TIME_LIMITS[preset])
+            status, output = execute(command, TIME_LIMITS[preset])
             log += output
             if status != 0:
                 return status, log, Count(0, 0, 0)
@@ -110,17 +99,14 @@ def sanitizer_suite(preset):
         if preset == "asan" and not can_detect_leaks(binary):
             print("asan: leaks are not looked for, since ptrace is forbidden here")
             environment["ASAN_OPTIONS"] = "detect_leaks=0"
-        command = [binary, "--device=cpu", f"--gtest_filter=-{NOT_UNDER_SANITIZERS}"]
-        if options.require_nvrtc:
-            command.append("--require_nvrtc")
-        status, output = run(command, TIME_LIMITS[preset], environment)
-        return status, output, count_gtest(output)
+        arguments = ["--device=cpu", f"--gtest_filter=-{NOT_UNDER_SANITIZERS}"]
+        return run_gtest(binary, arguments, options, TIME_LIMITS[preset], environment)
     return suite
 
 
 def python_suite(path):
     def suite(options):
-        status, output = run([sys.executable, path], TIME_LIMITS[path.stem.removesuffix("_test")])
+        status, output = execute([sys.executable, path], TIME_LIMITS[path.stem.removesuffix("_test")])
         return status, output, count_unittest(output)
     return suite
 

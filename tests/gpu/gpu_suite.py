@@ -10,20 +10,21 @@ libnvrtc; compute-sanitizer comes with the CUDA toolkit. See CONTRIBUTING.md.
 
 import argparse
 import collections
-import concurrent.futures
 import datetime
 import json
 import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 import record
+
+sys.path.insert(0, str(record.ROOT / "tests"))
+from processes import execute, execute_gtest
 
 ROOT = record.ROOT
 PACK = ROOT / "build/gpu"
@@ -94,20 +95,6 @@ def pack(options):
 
 # --- run ---
 
-def execute(command, seconds, environment={}):
-    """Exit status (None: out of time) and output. `environment` comes on top."""
-    process = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                               start_new_session=True, env={**os.environ, **environment})
-    try:
-        output, _ = process.communicate(timeout=seconds)
-        return process.returncode, output
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return None, output + f"\nended after {seconds} s\n"
-
-
 def op_of_suite(suite, ops):
     """The op that a gtest suite is named after: Devices/WriteSliceTest is write_slice's; None where it is no op's."""
     for op in sorted(ops, key=len, reverse=True):
@@ -158,12 +145,8 @@ class Suite:
         """In as many processes as --jobs says, each with its share of the tests."""
         with tempfile.TemporaryDirectory() as folder:
             reports = [pathlib.Path(folder) / f"{i}.json" for i in range(self.options.jobs)]
-            with concurrent.futures.ThreadPoolExecutor(len(reports)) as pool:
-                runs = list(pool.map(
-                    lambda i: execute([*prefix, self.options.bin / "unit_tests", "--device=cuda", "--gtest_brief=1",
-                                       f"--gtest_output=json:{reports[i]}", *arguments], seconds,
-                                      {"GTEST_TOTAL_SHARDS": str(len(reports)), "GTEST_SHARD_INDEX": str(i)}),
-                    range(len(reports))))
+            command = [*prefix, self.options.bin / "unit_tests", "--device=cuda", "--gtest_brief=1", *arguments]
+            runs = execute_gtest(lambda i: [*command, f"--gtest_output=json:{reports[i]}"], len(reports), seconds)
             counts, failures, log = {}, [], ""
             for (status, output), report in zip(runs, reports):
                 log += output
@@ -253,6 +236,7 @@ def run_parts(options):
     elif json.loads(packed.read_text()) != current_digests(tool, nvrtc="13.0"):
         raise SystemExit(f"gpu_suite: the host sources have changed since {options.bin} was packed: build and pack again")
     suite = Suite(options, digests["ops"])
+    old = json.loads(record.RECORD.read_text()) if record.RECORD.exists() else None
     results, all_failures = {}, []
     for name in options.parts:
         start = time.monotonic()
@@ -269,12 +253,12 @@ def run_parts(options):
         results[name] = counts
         if options.logs:
             (options.logs / f"{name}.log").write_text(output)
+        if not options.quick:  # at once, so that what follows can be ended
+            merged = record.merge(old, machine, digests, results)
+            options.out.write_text(json.dumps(merged, indent=2) + "\n")
     if options.quick:
         print("gpu_suite: --quick leaves the record as it is")
     else:
-        old = json.loads(record.RECORD.read_text()) if record.RECORD.exists() else None
-        merged = record.merge(old, machine, digests, results)
-        options.out.write_text(json.dumps(merged, indent=2) + "\n")
         print(f"gpu_suite: wrote {options.out}")
         for line in record.problems(merged, digests):
             print("gpu_suite:", line)

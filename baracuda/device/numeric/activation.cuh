@@ -29,9 +29,8 @@ V silu(V v) {
 }
 
 /// v · Φ(v), Φ(v) = erfc(−v / √2) / 2, with erf and erfc as in erf.cuh. Φ(−a) becomes small as fast as e^(−a²/2), so
-/// that
-/// neither a / √2 nor its square may be rounded before the exponential, and nothing is scaled before the product with
-/// v.
+/// that neither a / √2 nor its square may be rounded before the exponential, and nothing is scaled before the product
+/// with v. −∞ gives NaN, as the formula does.
 template <class V>
 V gelu(V v) {
   const V a = abs(v);

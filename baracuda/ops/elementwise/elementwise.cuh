@@ -45,8 +45,7 @@ struct ElementwiseKernel {
   Value s0, s1;
 
   explicit ElementwiseKernel(const ElementwiseParams& params)
-      : s0(*reinterpret_cast<const Value*>(&params.scalars[0])),
-        s1(*reinterpret_cast<const Value*>(&params.scalars[1])) {}
+      : s0(scalar_value<Value>(params.scalars[0])), s1(scalar_value<Value>(params.scalars[1])) {}
 
   OutputStored compute(FirstStored x, Stored y, Stored z) const {
     if constexpr (kConfig.op == ElementwiseOp::Cast) {

@@ -45,9 +45,9 @@ BARACUDA_API std::string_view name_of(ElementwiseOp op);
 /// Unsupported (no such operator, an element that it does not take, an output element other than its own, rank over 8,
 /// a preference that cannot be met), Backend.
 /// Errors of run, nothing written: InvalidProblem (an input that is missing or forbidden, a scalar that the operator
-/// does not have, or that is no whole number where it computes in integers, a view's device, a shape that does not broadcast, a null pointer, a reach before the buffer or
-/// outside the address space, an output that overlaps itself or, other than in place, an input), Unsupported (a view's
-/// element), MisalignedOperand, BufferTooSmall.
+/// does not have, or that is no whole number where it computes in integers, a view's device, a shape that does not
+/// broadcast, a null pointer, a reach before the buffer or outside the address space, an output that overlaps itself
+/// or, other than in place, an input), Unsupported (a view's element), MisalignedOperand, BufferTooSmall.
 /// Source: torch, numpy and jax.numpy; where they differ the table follows torch, but for NaN, −0 and division by 0.
 struct ElementwiseDescriptor {
   ElementwiseOp op = {};
@@ -73,8 +73,8 @@ struct ElementwiseArgs {
   TensorRef x;
   std::optional<TensorRef> y = {};
   std::optional<TensorRef> z = {};
-  /// The operator's s0 and s1, where it has them; absent: the table's default. Rounded to the float that is computed in;
-  /// for integers a whole number, which saturates, so that infinity is the greatest.
+  /// The operator's s0 and s1, where it has them; absent: the table's default. Rounded to the float that is computed
+  /// in; for integers a whole number, which saturates, so that infinity is the greatest.
   std::array<std::optional<double>, 2> scalars = {};
 };
 

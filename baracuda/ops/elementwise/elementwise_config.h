@@ -63,4 +63,17 @@ struct ElementwiseParams {
   unsigned long long scalars[2];  ///< the bits of values of the type that is computed in
 };
 
+/// The value whose bits are the low ones of a scalar of the params.
+template <class V>
+inline V scalar_value(unsigned long long bits) {
+  if constexpr (sizeof(V) == 8)
+    return __builtin_bit_cast(V, bits);
+  else if constexpr (sizeof(V) == 4)
+    return __builtin_bit_cast(V, static_cast<unsigned>(bits));
+  else if constexpr (sizeof(V) == 2)
+    return __builtin_bit_cast(V, static_cast<unsigned short>(bits));
+  else
+    return __builtin_bit_cast(V, static_cast<unsigned char>(bits));
+}
+
 }  // namespace baracuda

@@ -28,7 +28,7 @@ void EachValue(const ElementwiseBlock& block) {
   // What is not there is not looked at, but the formula takes three.
   const auto* y = static_cast<const V*>(block.inputs[Traits::num_inputs > 1 ? 1 : 0]);
   const auto* z = static_cast<const V*>(block.inputs[Traits::num_inputs > 2 ? 2 : 0]);
-  const V s0 = *reinterpret_cast<const V*>(&block.scalars[0]), s1 = *reinterpret_cast<const V*>(&block.scalars[1]);
+  const V s0 = scalar_value<V>(block.scalars[0]), s1 = scalar_value<V>(block.scalars[1]);
   const std::int64_t count = block.count;  // which a store of bytes could change, for all the compiler knows
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < count; ++i) out[i] = apply_row<kOp, X, V>(x[i], y[i], z[i], s0, s1);
@@ -43,7 +43,7 @@ void EachVector(const ElementwiseBlock& block) {
   auto* out = static_cast<T*>(block.output);
   const T* inputs[3];
   for (int k = 0; k < 3; ++k) inputs[k] = static_cast<const T*>(block.inputs[k < kNumInputs ? k : 0]);
-  const V s0(*reinterpret_cast<const T*>(&block.scalars[0])), s1(*reinterpret_cast<const T*>(&block.scalars[1]));
+  const V s0(scalar_value<T>(block.scalars[0])), s1(scalar_value<T>(block.scalars[1]));
   const auto compute = [&](const T* x, const T* y, const T* z, T* to) {
     const V vx = load_lanes<V>(x);
     const V vy = kNumInputs > 1 ? load_lanes<V>(y) : vx;

@@ -132,10 +132,9 @@ inline PreparedScale<F> prepare_scale(const QuantizeParams& params, F scale, int
 /// smaller one comes out below 1/2. A true division takes twice as many instructions, which f16 has no time for.
 ///
 /// The reciprocal y is rounded to nearest. The first product is within 1.5 units in the last place of x / scale, one
-/// step
-/// brings it within one, and from there a step with y gives the correctly rounded quotient if its remainder is exact
-/// (Markstein, IBM J. Res. Dev. 34, 1990). It is: with scale ≥ 2^-100 and a quotient ≥ 2^-2 its last bit is 2^-149 or
-/// more. Past 2^33, far outside all ranges, the steps may overflow: not ordinary; nor is NaN.
+/// step brings it within one, and from there a step with y gives the correctly rounded quotient if its remainder is
+/// exact (Markstein, IBM J. Res. Dev. 34, 1990). It is: with scale ≥ 2^-100 and a quotient ≥ 2^-2 its last bit is 2^-149
+/// or more. Past 2^33, far outside all ranges, the steps may overflow: not ordinary; nor is NaN.
 inline float divide(float x, const PreparedScale<float>& scale, bool* ordinary) {
   const float product = x * scale.reciprocal;
   *ordinary &= fabsf(product) < 0x1p33f;
@@ -143,8 +142,7 @@ inline float divide(float x, const PreparedScale<float>& scale, bool* ordinary) 
   return fmaf(fmaf(-closer, scale.scale, x), scale.reciprocal, closer);
 }
 
-/// What is added to a float of magnitude up to 2^22 to round it to an integer, half to even, which then is the low
-/// bits.
+/// What is added to a float of magnitude up to 2^22 to round it to an integer, half to even: then it is the low bits.
 inline constexpr float kRoundingShift = 0x1.8p23f;
 
 /// The 16 bytes of x, as numbers.

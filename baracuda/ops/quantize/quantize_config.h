@@ -148,9 +148,8 @@ constexpr bool find_offsets(const QuantizeParams& params, long long at, long lon
 }
 
 /// Writes the byte of q that holds the element at `offsets`, unless that byte is a neighbour's to write. Two elements
-/// can
-/// share a byte, also across rows; the one at the even position owns it then, so that no byte has two writers. A half
-/// that q does not cover is kept. `value_at(offsets)` computes an element.
+/// can share a byte, also across rows; the one at the even position owns it then, so that no byte has two writers. A
+/// half that q does not cover is kept. `value_at(offsets)` computes an element.
 template <class ValueAt>
 inline void store_nibble(const QuantizeParams& params, const long long (&offsets)[kQuantizeOperands],
                          const ValueAt& value_at) {

@@ -1,6 +1,6 @@
 #include "baracuda/ops/quantized_linear/quantized_linear_cpu.h"
 
-// Compiled with AVX-512 VNNI (CMakeLists.txt), so it includes nothing whose inline functions others could link to.
+// Compiled with AVX-512 VNNI (CMakeLists.txt), so it uses no inline functions that others could link to.
 
 #ifdef __AVX512VNNI__
 #include <immintrin.h>
