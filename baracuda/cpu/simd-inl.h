@@ -109,8 +109,8 @@ template <class T> Vec<T> floor(Vec<T> x) { return Vec<T>(hn::Floor(x.raw)); }
 template <class T> Vec<T> ceil(Vec<T> x) { return Vec<T>(hn::Ceil(x.raw)); }
 template <class T> Vec<T> trunc(Vec<T> x) { return Vec<T>(hn::Trunc(x.raw)); }
 template <class T> Vec<T> round_half_even(Vec<T> x) { return Vec<T>(hn::Round(x.raw)); }
-template <class T> Vec<T> min(Vec<T> a, Vec<T> b) { return where(a < b, a, b); }
-template <class T> Vec<T> max(Vec<T> a, Vec<T> b) { return where(a > b, a, b); }
+template <class T> Vec<T> min(Vec<T> a, Vec<T> b) { return Vec<T>(hn::Min(a.raw, b.raw)); }
+template <class T> Vec<T> max(Vec<T> a, Vec<T> b) { return Vec<T>(hn::Max(a.raw, b.raw)); }
 
 template <class T> Vec<hwy::MakeSigned<T>> bits(Vec<T> x) {
   return Vec<hwy::MakeSigned<T>>(hn::BitCast(hn::ScalableTag<hwy::MakeSigned<T>>(), x.raw));

@@ -47,25 +47,27 @@ IntOf<V> encode(V x) {
   using Scalar = decltype(bits(ScalarOf<V>()));
   constexpr SmallFloat format = small_float<kElement>();
   constexpr int kDropped = kMantissaBits<V> - format.mantissa_bits;
-  const V a = min(abs(x), infinity<V>());  // of NaN too, whose bits would overflow below
-
-  // Half of what is dropped is added, a bit less where what stays is even: the carry may run into the exponent.
-  constexpr Scalar kHalf = Scalar(1) << (kDropped - 1);
-  const I odd = shift_right<kDropped>(bits(a)) & I(1);
-  const I rounded = shift_right<kDropped>(bits(a) + I(kHalf - 1) + odd);
-  I magnitude = rounded;
-  // With V's own exponents (bf16 from f32) that is all: subnormal numbers and infinity are where V's are.
-  if constexpr (format.bias() != kExponentBias<V>) {
-    constexpr int kLeastExponent = 1 - format.bias();
-    const I of_normal = rounded - I((kExponentBias<V> - format.bias()) << format.mantissa_bits);
-    // Below the least normal number this sum has the last place of the format's, and the addition rounds to it.
-    const V rounder = power_of_two<V>(I(kLeastExponent + kDropped));
-    const I of_subnormal = bits(a + rounder) - bits(rounder);
-    const I finite = where(a < power_of_two<V>(I(kLeastExponent)), of_subnormal, of_normal);
-    magnitude = where(finite > I(format.overflow()), I(format.overflow()), finite);
+  if constexpr (format.bias() == kExponentBias<V>) {
+    // With V's own exponents (bf16 from f32) subnormal numbers, infinity and the sign are where V's are. Half of what is
+    // dropped is added, a bit less where what stays is even: the carry may run into the exponent.
+    const I whole = bits(where(is_nan(x), quiet_nan<V>(), x));  // another NaN could overflow
+    const I odd = shift_right<kDropped>(whole) & I(1);
+    return shift_right<kDropped>(whole + I((Scalar(1) << (kDropped - 1)) - 1) + odd) & I(2 * format.sign_bit() - 1);
+  } else {
+    constexpr int kLessBias = kExponentBias<V> - format.bias();
+    constexpr Scalar kOverflow = (Scalar(kLessBias) << kMantissaBits<V>)+(Scalar(format.overflow()) << kDropped);
+    const V a = min(abs(x), from_bits<V>(I(kOverflow)));  // of NaN too
+    // The power of two below a, at least that of the format's subnormal numbers, times 2^kDropped has the last place
+    // that the format has there: adding it rounds, and leaves a's mantissa in the low bits of the sum. Added to the
+    // exponent's it is the code, but for a constant, which goes into the low bits of what is added.
+    const I exponent = bits(max(from_bits<V>(bits(a) & bits(infinity<V>())), power_of_two<V>(I(1 - format.bias()))));
+    constexpr Scalar kOffset = -(Scalar(kLessBias + 1) << format.mantissa_bits) & (2 * format.sign_bit() - 1);
+    const V rounder = from_bits<V>(exponent + I((Scalar(kDropped) << kMantissaBits<V>)+kOffset));
+    const I magnitude = (bits(a + rounder) + shift_right<kDropped>(exponent)) & I(format.sign_bit() - 1);
+    constexpr int kSignShift = 8 * int(sizeof(Scalar)) - 1 - format.exponent_bits - format.mantissa_bits;
+    const I sign = shift_right<kSignShift>(bits(x)) & I(format.sign_bit());
+    return where(is_nan(x), I(format.quiet_nan()), magnitude | sign);
   }
-  const I with_sign = magnitude | where(has_sign_bit(x), I(format.sign_bit()), I(0));
-  return where(is_nan(x), I(format.quiet_nan()), with_sign);
 }
 
 /// The value of the low 8 or 16 bits as kElement; exact. The bits above are zero.

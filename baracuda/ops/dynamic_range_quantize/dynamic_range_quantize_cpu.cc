@@ -12,7 +12,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "baracuda/cpu/simd-inl.h"
+#include "baracuda/cpu/convert-inl.h"
 #include "baracuda/device/numeric/element.cuh"
 #include "baracuda/device/numeric/quantize.cuh"
 
@@ -39,17 +39,10 @@ const ComputeOf<kElement>* LoadValues(const char* x, std::int64_t stride, std::i
   if constexpr (std::is_same_v<Storage, ComputeOf<kElement>>)
     if (dense) return reinterpret_cast<const Storage*>(x);
   std::int64_t i = 0;
-#if HWY_TARGET != HWY_SCALAR
-  if constexpr (sizeof(Storage) == 2) {
-    using V = Vec<float>;
-    const hn::Rebind<std::uint16_t, hn::ScalableTag<float>> d16;
-    const hn::ScalableTag<std::int32_t> d32;
-    const auto* from = reinterpret_cast<const std::uint16_t*>(x);
+  if constexpr (sizeof(Storage) == 2)
     if (dense)
-      for (; i + kLanes<V> <= count; i += kLanes<V>)
-        store_lanes(decode<kElement, V>(IntOf<V>(hn::PromoteTo(d32, hn::LoadU(d16, from + i)))), buffer + i);
-  }
-#endif
+      for (; i + kLanes<Vec<float>> <= count; i += kLanes<Vec<float>>)
+        store_lanes(load_narrow<kElement>(reinterpret_cast<const Storage*>(x) + i), buffer + i);
   for (; i < count; ++i) buffer[i] = to_value<kElement>(*reinterpret_cast<const Storage*>(x + i * stride));
   return buffer;
 }

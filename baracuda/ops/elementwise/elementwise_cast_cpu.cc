@@ -10,6 +10,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "baracuda/cpu/convert-inl.h"
 #include "baracuda/ops/elementwise/elementwise_loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -21,8 +22,12 @@ void Load(void* to, const void* from, std::int64_t count) {
   using Kind = KindOf<kElement>;
   auto* values = static_cast<typename Kind::Value*>(to);
   const auto* stored = static_cast<const typename Kind::Stored*>(from);
+  std::int64_t i = 0;
+  if constexpr (Kind::kIsNarrow)
+    for (; i + kLanes<Vec<float>> <= count; i += kLanes<Vec<float>>)
+      store_lanes(load_narrow<kElement>(stored + i), values + i);
 #pragma GCC ivdep
-  for (std::int64_t i = 0; i < count; ++i) values[i] = Kind::load(stored[i]);
+  for (; i < count; ++i) values[i] = Kind::load(stored[i]);
 }
 
 template <Element kElement, class V>
@@ -30,41 +35,13 @@ void Store(void* to, const void* from, std::int64_t count) {
   using Kind = KindOf<kElement>;
   auto* stored = static_cast<typename Kind::Stored*>(to);
   const auto* values = static_cast<const V*>(from);
+  std::int64_t i = 0;
+  if constexpr (std::is_same_v<V, float>)
+    for (; i + kLanes<Vec<float>> <= count; i += kLanes<Vec<float>>)
+      store_narrow<kElement>(load_lanes<Vec<float>>(values + i), stored + i);
 #pragma GCC ivdep
-  for (std::int64_t i = 0; i < count; ++i) stored[i] = Kind::store(values[i]);
+  for (; i < count; ++i) stored[i] = Kind::store(values[i]);
 }
-
-#if HWY_TARGET != HWY_SCALAR
-// f16 has instructions of its own.
-template <>
-void Load<Element::F16>(void* to, const void* from, std::int64_t count) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<hwy::float16_t, decltype(d)> d_stored;
-  auto* values = static_cast<float*>(to);
-  const auto* stored = static_cast<const std::uint16_t*>(from);
-  std::int64_t i = 0;
-  for (; i + kLanes<Vec<float>> <= count; i += kLanes<Vec<float>>)
-    hn::StoreU(hn::PromoteTo(d, hn::LoadU(d_stored, reinterpret_cast<const hwy::float16_t*>(stored + i))), d,
-               values + i);
-  for (; i < count; ++i) values[i] = KindOf<Element::F16>::load(stored[i]);
-}
-
-template <>
-void Store<Element::F16, float>(void* to, const void* from, std::int64_t count) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<hwy::float16_t, decltype(d)> d_stored;
-  auto* stored = static_cast<std::uint16_t*>(to);
-  const auto* values = static_cast<const float*>(from);
-  std::int64_t i = 0;
-  for (; i + kLanes<Vec<float>> <= count; i += kLanes<Vec<float>>) {
-    const Vec<float> value = load_lanes<Vec<float>>(values + i);
-    // Every NaN is stored as one.
-    const Vec<float> canonical = where(is_nan(value), quiet_nan<Vec<float>>(), value);
-    hn::StoreU(hn::DemoteTo(d_stored, canonical.raw), d_stored, reinterpret_cast<hwy::float16_t*>(stored + i));
-  }
-  for (; i < count; ++i) stored[i] = KindOf<Element::F16>::store(values[i]);
-}
-#endif
 
 ElementwiseConversion LoadOf(Element element) {
   switch (element) {
@@ -109,7 +86,11 @@ ElementwiseLoop CastLoopFrom(Element output) {
     case Element::F16:
     case Element::Bf16:
     case Element::F8E4M3:
-    case Element::F8E5M2: return &CastValues<From, Element::F16>;
+    case Element::F8E5M2:
+      if constexpr (std::is_floating_point_v<From>)
+        return nullptr;
+      else
+        return &CastValues<From, Element::F16>;
     case Element::F32: return &CastValues<From, Element::F32>;
     case Element::F64: return &CastValues<From, Element::F64>;
     case Element::I8: return &CastValues<From, Element::I8>;
@@ -125,6 +106,7 @@ ElementwiseLoop CastLoopFrom(Element output) {
 }
 
 ElementwiseLoop CastLoop(Element element, Element output) {
+  if (output == Element::F32 && LoadOf(element) && element != Element::Bool) return nullptr;
   switch (element) {
     case Element::F64: return CastLoopFrom<double>(output);
     case Element::I8: return CastLoopFrom<signed char>(output);

@@ -103,25 +103,28 @@ struct Operands {
       const std::int64_t most = is_direct ? end - begin : std::min<std::int64_t>(end - begin, kBlockValues);
       const std::int64_t count = one_row ? std::min(most, inner_left) : most;
       const bool in_row = count <= inner_left;
+      const bool dense = in_row && params.axes[0].output_stride == output_bytes;
+      char* const computed = dense && !kernel.store ? position.output : results;
 
-      ElementwiseBlock block{nullptr, {}, count, params.scalars};
+      ElementwiseBlock block{computed, {}, count, params.scalars};
       for (int k = 0; k < num_inputs; ++k) {
         const ElementwiseConversion load = k == 0 && kernel.load_condition ? kernel.load_condition : kernel.load;
         const int bytes = input_bytes[k];
         const std::int64_t stride = params.axes[0].input_strides[k];
-        block.inputs[k] = values[k];
+        char* const loaded = kernel.loop ? values[k] : computed;  // which is all, where nothing is computed
+        block.inputs[k] = loaded;
         if (in_row && stride == bytes) {
           if (load)
-            load(values[k], position.inputs[k], count);
+            load(loaded, position.inputs[k], count);
           else
             block.inputs[k] = position.inputs[k];
           continue;
         }
         const bool constant = in_row && stride == 0;
-        if (constant && repeated[k] == position.inputs[k]) continue;
+        if (constant && kernel.loop && repeated[k] == position.inputs[k]) continue;
         repeated[k] = constant ? position.inputs[k] : nullptr;
-        char* gathered = load ? elements : values[k];
-        const std::int64_t gathered_count = constant ? kBlockValues : count;
+        char* gathered = load ? elements : loaded;
+        const std::int64_t gathered_count = constant && kernel.loop ? kBlockValues : count;
         Position from = position;
         for (std::int64_t done = 0; done < gathered_count;) {
           const std::int64_t run =
@@ -130,17 +133,16 @@ struct Operands {
           done += run;
           if (done < gathered_count) advance(params, run, &from);
         }
-        if (load) load(values[k], elements, gathered_count);
+        if (load) load(loaded, elements, gathered_count);
       }
 
-      const bool dense = in_row && params.axes[0].output_stride == output_bytes;
-      block.output = dense && !kernel.store ? position.output : results;
-      kernel.loop(block);
+      if (kernel.loop) kernel.loop(block);
+      const void* const result = kernel.loop ? computed : block.inputs[0];
       if (dense) {
-        if (kernel.store) kernel.store(position.output, results, count);
+        if (kernel.store) kernel.store(position.output, result, count);
         advance(params, count, &position);
       } else {
-        if (kernel.store) kernel.store(elements, results, count);
+        if (kernel.store) kernel.store(elements, result, count);
         const char* scattered = kernel.store ? elements : results;
         for (std::int64_t done = 0; done < count;) {
           const std::int64_t run = std::min(count - done, std::int64_t{inner_extent - position.index[0]});

@@ -8,7 +8,8 @@ namespace baracuda {
 /// A row's formula over blocks of values of `computed`.
 ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element computed);
 
-/// A cast from the values of `element` to those of `output`.
+/// A cast from the values of `element` to those of `output`. Null where these are the same, as for the floats that
+/// elementwise_load or elementwise_store converts.
 ElementwiseLoop elementwise_cast_loop(CpuTarget target, Element element, Element output);
 
 /// Elements to the values that they are computed as, and back. Null where elements are values. A float of 16 or 8 bits

@@ -11,8 +11,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "baracuda/cpu/simd-inl.h"
-#include "baracuda/device/numeric/convert.cuh"
+#include "baracuda/cpu/convert-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace baracuda {
@@ -64,42 +63,42 @@ template <class D, class T>
 hn::Vec<D> LoadX(D d, const T* x) {
   return hn::LoadU(d, x);
 }
-template <class D>
-hn::Vec<D> LoadX(D d, const F16* x) {
+template <Element kElement>
+auto LoadNarrow(const std::uint16_t* x) {
 #if HWY_TARGET == HWY_SCALAR
-  return hn::Set(d, ToCompute(*x));
+  return hn::Set(hn::ScalableTag<float>(), load_narrow<kElement>(x));
 #else
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), reinterpret_cast<const hwy::float16_t*>(x)));
+  return load_narrow<kElement>(x).raw;
 #endif
 }
 template <class D>
-hn::Vec<D> LoadX(D d, const Bf16* x) {
-  const hn::Rebind<std::uint16_t, D> d16;
-  const auto wide = hn::PromoteTo(hn::Rebind<std::uint32_t, D>(), hn::LoadU(d16, &x->bits));
-  return hn::BitCast(d, hn::ShiftLeft<16>(wide));
+hn::Vec<D> LoadX(D, const F16* x) {
+  return LoadNarrow<Element::F16>(&x->bits);
+}
+template <class D>
+hn::Vec<D> LoadX(D, const Bf16* x) {
+  return LoadNarrow<Element::Bf16>(&x->bits);
 }
 
 template <class D, class T>
 void StoreX(D d, hn::Vec<D> value, T* x) {
   hn::StoreU(value, d, x);
 }
-template <class D>
-void StoreX([[maybe_unused]] D d, hn::Vec<D> value, F16* x) {
+template <Element kElement, class V>
+void StoreNarrow(V value, std::uint16_t* x) {
 #if HWY_TARGET == HWY_SCALAR
-  *x = FromCompute<F16>(hn::GetLane(value));
+  store_narrow<kElement>(hn::GetLane(value), x);
 #else
-  const hn::Rebind<hwy::float16_t, D> d16;
-  hn::StoreU(hn::DemoteTo(d16, value), d16, reinterpret_cast<hwy::float16_t*>(x));
+  store_narrow<kElement>(Vec<float>(value), x);
 #endif
 }
 template <class D>
-void StoreX([[maybe_unused]] D d, hn::Vec<D> value, Bf16* x) {
-#if HWY_TARGET == HWY_SCALAR
-  *x = FromCompute<Bf16>(hn::GetLane(value));
-#else
-  const hn::Rebind<std::uint16_t, D> d16;
-  hn::StoreU(hn::DemoteTo(d16, encode<Element::Bf16>(Vec<float>(value)).raw), d16, &x->bits);
-#endif
+void StoreX(D, hn::Vec<D> value, F16* x) {
+  StoreNarrow<Element::F16>(value, &x->bits);
+}
+template <class D>
+void StoreX(D, hn::Vec<D> value, Bf16* x) {
+  StoreNarrow<Element::Bf16>(value, &x->bits);
 }
 
 /// dy where the mask holds, 0 elsewhere: moved, whatever its bits are.
@@ -116,15 +115,6 @@ void StoreMasked(D d, hn::Mask<D> mask, const T* dy, T* dx) {
   }
 }
 
-/// Of integers that fit.
-template <class D>
-auto ToInt(D, hn::Vec<D> value) {
-  if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    return hn::ConvertTo(hn::Rebind<std::int32_t, D>(), value);
-  } else {
-    return hn::DemoteTo(hn::Rebind<std::int32_t, D>(), value);
-  }
-}
 template <class D, class VI>
 hn::Vec<D> FromInt(D d, VI value) {
   if constexpr (sizeof(hn::TFromD<D>) == 4) {
@@ -154,6 +144,7 @@ struct ScaleLanes {
   using F = hn::TFromD<D>;
   hn::Vec<D> q_min, q_max;
   hn::Vec<D> scale, zero_point, low, high;
+  hn::Mask<D> usable;  ///< where the scale is positive and finite
 
   ScaleLanes(D d, const QuantizeParams& params, const BlockScales<F>& scales)
       : q_min(hn::Set(d, static_cast<F>(params.q_min))), q_max(hn::Set(d, static_cast<F>(params.q_max))) {
@@ -171,13 +162,13 @@ struct ScaleLanes {
     zero_point = FromInt(d, zero_points);
     low = hn::Sub(q_min, zero_point);
     high = hn::Sub(q_max, zero_point);
+    usable = hn::And(hn::Gt(scale, hn::Zero(d)), hn::Le(scale, hn::Set(d, std::numeric_limits<F>::max())));
   }
 
   /// The quotient, clamped as it would be once rounded, since low and high are integers; 0 where it is NaN or the scale
-  /// is not positive and finite.
-  hn::Vec<D> Quotient(D d, hn::Vec<D> x) const {
+  /// is not usable.
+  hn::Vec<D> Quotient(hn::Vec<D> x) const {
     const auto quotient = hn::Div(x, scale);
-    const auto usable = hn::And(hn::Gt(scale, hn::Zero(d)), hn::Le(scale, hn::Set(d, std::numeric_limits<F>::max())));
     const auto defined = hn::And(usable, hn::Eq(quotient, quotient));
     return hn::Min(hn::Max(hn::IfThenElseZero(defined, quotient), low), high);
   }
@@ -189,18 +180,18 @@ template <bool kEach, class D, class T>
 std::int64_t QuantizeLanes(D d, const QuantizeParams& params, const BlockScales<hn::TFromD<D>>& scales, const T* x,
                            std::uint8_t* q, std::int64_t count) {
   using F = hn::TFromD<D>;
-  const hn::Rebind<std::int8_t, D> d8;
+  const hn::RebindToUnsigned<D> d_bits;
+  const hn::Rebind<std::uint8_t, D> d8;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  // Signed or not, the integers are made to fit signed bytes, and the bytes what they should be again.
-  const int bias = params.q_max > 127 ? 128 : 0;
   ScaleLanes<kEach, D> lane_scales(d, params, scales);
   std::int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
     lane_scales.Load(d, scales, i);
-    const auto rounded = hn::Round(lane_scales.Quotient(d, LoadX(d, x + i)));
-    const auto q_lanes = hn::Sub(hn::Add(rounded, lane_scales.zero_point), hn::Set(d, static_cast<F>(bias)));
-    const auto bytes = hn::Xor(hn::DemoteTo(d8, ToInt(d, q_lanes)), hn::Set(d8, static_cast<std::int8_t>(-bias)));
-    hn::StoreU(bytes, d8, reinterpret_cast<std::int8_t*>(q) + i);
+    // Added, kRounder rounds to even, and leaves the integer in the low bits. A byte of q is the low byte of the sum,
+    // signed or not.
+    const auto rounded = hn::Add(lane_scales.Quotient(LoadX(d, x + i)), hn::Set(d, kRounder<F>));
+    const auto shifted = hn::Add(rounded, lane_scales.zero_point);
+    hn::StoreU(hn::TruncateTo(d8, hn::BitCast(d_bits, shifted)), d8, q + i);
   }
   return i;
 }
@@ -233,7 +224,7 @@ std::int64_t FakeQuantizeLanes(D d, const QuantizeParams& params, const BlockSca
   for (; i + lanes <= count; i += lanes) {
     lane_scales.Load(d, scales, i);
     // An integer has no −0.
-    const auto difference = hn::Add(hn::Round(lane_scales.Quotient(d, LoadX(d, x + i))), hn::Zero(d));
+    const auto difference = hn::Add(hn::Round(lane_scales.Quotient(LoadX(d, x + i))), hn::Zero(d));
     StoreX(d, hn::Mul(difference, lane_scales.scale), y + i);
   }
   return i;
