@@ -165,6 +165,11 @@ class Merge(unittest.TestCase):
         self.assertEqual(["add: nothing passed in memcheck", "mul: nothing passed in memcheck"],
                          record.problems(new, digests))
 
+    def test_a_skipped_op_keeps_its_results(self):
+        new = record.merge(self.old, MACHINE, self.digests, {"tests": {"add": {"passed": 1, "failed": 0}}}, ["mul"])
+        self.assertEqual({"passed": 1, "failed": 0}, new["ops"]["add"]["parts"]["tests"])
+        self.assertEqual(self.old["ops"]["mul"]["parts"]["tests"], new["ops"]["mul"]["parts"]["tests"])
+
     def test_a_changed_op_starts_afresh(self):
         new, _ = self.merge({"verify": {"add": {"passed": 1, "failed": 0}}}, kernels="k9")
         self.assertEqual({"verify": {"passed": 1, "failed": 0}}, new["ops"]["add"]["parts"])
@@ -246,9 +251,13 @@ class Run(unittest.TestCase):
             change(folder.parent)
             out = folder / "record.json"
             result = subprocess.run([sys.executable, support.ROOT / "tests/gpu/gpu_suite.py", "run", "--bin", folder,
-                                     "--out", out, "--logs", folder, *arguments], capture_output=True, text=True,
+                                     "--out", out, "--logs", folder, "--jobs", "1", *arguments], capture_output=True, text=True,
                                     env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
             return result, json.loads(out.read_text()) if out.exists() else None
+
+    def test_jobs_add_up(self):
+        _, written = self.run_suite("--parts", "tests", "--jobs", "3")  # each of the fakes runs all tests
+        self.assertEqual({"passed": 3, "failed": 0}, written["ops"]["add"]["parts"]["tests"])
 
     def test_all_parts(self):
         result, written = self.run_suite()

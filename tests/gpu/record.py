@@ -79,10 +79,10 @@ def read_keys(tool, nvrtc):
                                      text=True).stdout)
 
 
-def merge(old, machine, digests, results):
-    """The record after a run. Parts that were not run now stay where nothing that they tested has changed.
+def merge(old, machine, digests, results, skipped=()):
+    """The record after a run. What was not run now, parts or ops, stays where nothing that was tested has changed.
 
-    `machine`: device, driver, nvrtc, date; `results`: {part: {op or None: {passed, failed}}}.
+    `machine`: device, driver, nvrtc, date; `results`: {part: {op or None: {passed, failed}}}; `skipped`: ops.
     """
     same_machine = (old or {}).get("runtime") == digests["runtime"] and all(
         old.get(key) == machine[key] for key in ("device", "driver", "nvrtc"))
@@ -95,8 +95,9 @@ def merge(old, machine, digests, results):
         record["ops"][op] = {**digest, "parts": dict(kept["parts"]) if unchanged else {}}
     for part, counts in results.items():
         shared.pop(part, None)
-        for op in record["ops"].values():
-            op["parts"].pop(part, None)
+        for name, op in record["ops"].items():
+            if name not in skipped:
+                op["parts"].pop(part, None)
         for op, count in counts.items():
             (record["ops"][op]["parts"] if op in record["ops"] else shared)[part] = count
     return record

@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,19 +22,32 @@
 #include "testing/fields.h"
 #include "testing/guarded_buffer.h"
 #include "testing/options.h"
+#include "testing/parallel.h"
 
 namespace baracuda::testing {
 namespace {
 
 using Op = ElementwiseOp;
 
-/// A failure of a case prints the command that repeats it.
+/// What was wrong, and the command that repeats it; empty where nothing was.
+std::string failure_text(const ElementwiseCase& value, const TestTarget& target, const Result<void>& checked) {
+  if (checked) return "";
+  return fmt::format("{}: {}\n  baracuda verify --device {} --case \"{}\"", target.name, checked.error().to_string(),
+                     target.device.name(), to_string(value));
+}
+
 ::testing::AssertionResult passes(const ElementwiseCase& value, const TestTarget& target) {
-  Result<void> checked = check_elementwise(value, target);
+  const Result<void> checked = check_elementwise(value, target);
   if (checked) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << target.name << ": " << checked.error().to_string()
-                                       << "\n  baracuda verify --device " << target.device.name() << " --case \""
-                                       << to_string(value) << '"';
+  return ::testing::AssertionFailure() << failure_text(value, target, checked);
+}
+
+/// Of many, on as many threads as there are: on a GPU each may have kernels of its own, which take time to compile.
+void expect_all_pass(const std::vector<ElementwiseCase>& cases, const TestTarget& target) {
+  const auto passed =
+      for_each_in_parallel("checking a case", std::span<const ElementwiseCase>(cases),
+                           [&](const ElementwiseCase& value) { return check_elementwise(value, target); });
+  for (std::size_t i = 0; i < cases.size(); ++i) EXPECT_TRUE(passed[i]) << failure_text(cases[i], target, passed[i]);
 }
 
 ElementwiseCase parse(const std::string& fields) {
@@ -116,6 +130,7 @@ TEST_P(ElementwiseTest, RandomCases) {
 
 /// Every operator on every element that it takes, with every special value of it among the inputs.
 TEST_P(ElementwiseTest, EveryOperatorAndElement) {
+  std::vector<ElementwiseCase> cases;
   for (const ElementwiseRow& row : elementwise_rows())
     for (Element element : elements_of(row.elements)) {
       // A kernel has to be compiled for each on a GPU.
@@ -127,19 +142,21 @@ TEST_P(ElementwiseTest, EveryOperatorAndElement) {
       if (row.output == ElementwiseOutput::Chosen) {
         for (Element output : elements_of(row.elements)) {
           value.descriptor.output = output;
-          EXPECT_TRUE(passes(value, GetParam()));
+          cases.push_back(value);
         }
         continue;
       }
-      EXPECT_TRUE(passes(value, GetParam()));
+      cases.push_back(value);
       value.scalars = row.num_scalars > 0;
       value.seed = 2;
-      EXPECT_TRUE(passes(value, GetParam()));
+      cases.push_back(value);
     }
+  expect_all_pass(cases, GetParam());
 }
 
 /// All values of the kinds of 8 bits, and with --full all pairs of them and all values of those of 16.
 TEST_P(ElementwiseTest, EveryValueOfSmallKinds) {
+  std::vector<ElementwiseCase> cases;
   for (const ElementwiseRow& row : elementwise_rows()) {
     if (row.num_inputs > 2) continue;
     for (Element element : elements_of(row.elements)) {
@@ -156,9 +173,10 @@ TEST_P(ElementwiseTest, EveryValueOfSmallKinds) {
         value.x.shape = {256, 1};
         value.y.shape = {256};
       }
-      EXPECT_TRUE(passes(value, GetParam()));
+      cases.push_back(value);
     }
   }
+  expect_all_pass(cases, GetParam());
 }
 
 /// Around a vector, a block of the CPU's loops, a block of threads.
