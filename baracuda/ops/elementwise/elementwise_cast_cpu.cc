@@ -68,6 +68,33 @@ ElementwiseConversion StoreOf(Element element) {
 ElementwiseConversion StoreOfF32(Element element) { return StoreOf<float>(element); }
 ElementwiseConversion StoreOfF64(Element element) { return StoreOf<double>(element); }
 
+/// A table of 256 bytes, 16 to a row: all rows are looked into, and the index's upper bits choose among what they give.
+void Lookup(const ElementwiseBlock& block) {
+  const auto* const from = static_cast<const std::uint8_t*>(block.inputs[0]);
+  auto* const to = static_cast<std::uint8_t*>(block.output);
+  std::int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::ScalableTag<std::uint8_t> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  hn::Vec<decltype(d)> rows[16];
+  for (int row = 0; row < 16; ++row) rows[row] = hn::LoadDup128(d, block.table + 16 * row);
+  for (; i + lanes <= block.count; i += lanes) {
+    const auto index = hn::LoadU(d, from + i);
+    const auto column = hn::And(index, hn::Set(d, 15));
+    const auto has_bit = [&](int bit) { return hn::TestBit(index, hn::Set(d, static_cast<std::uint8_t>(1 << bit))); };
+    hn::Vec<decltype(d)> found[16];
+    for (int row = 0; row < 16; ++row) found[row] = hn::TableLookupBytes(rows[row], column);
+    for (int bit = 4; bit < 8; ++bit)
+      for (int row = 0; row < 16 >> (bit - 3); ++row)
+        found[row] = hn::IfThenElse(has_bit(bit), found[2 * row + 1], found[2 * row]);
+    hn::StoreU(found[0], d, to + i);
+  }
+#endif
+  for (; i < block.count; ++i) to[i] = block.table[from[i]];
+}
+
+ElementwiseLoop LookupLoop() { return &Lookup; }
+
 template <class From, Element kOutput>
 void CastValues(const ElementwiseBlock& block) {
   using Kind = KindOf<kOutput>;
@@ -134,6 +161,7 @@ namespace baracuda {
 ElementwiseLoop elementwise_cast_loop(CpuTarget target, Element element, Element output) {
   return BARACUDA_CPU_FUNCTION(target, CastLoop)(element, output);
 }
+ElementwiseLoop elementwise_lookup(CpuTarget target) { return BARACUDA_CPU_FUNCTION(target, LookupLoop)(); }
 ElementwiseConversion elementwise_load(CpuTarget target, Element element) {
   return BARACUDA_CPU_FUNCTION(target, LoadOf)(element);
 }

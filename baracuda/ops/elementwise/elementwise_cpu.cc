@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <numeric>
 
 #include "baracuda/cpu/parallel_for.h"
 #include "baracuda/ops/elementwise/elementwise_loops.h"
@@ -77,6 +79,7 @@ struct Operands {
   int num_inputs;
   int output_bytes;
   const int (&input_bytes)[3];
+  const unsigned char* table = nullptr;
 
   bool needs_no_copies() const {
     bool direct = !kernel.load && !kernel.load_condition && !kernel.store;
@@ -106,7 +109,7 @@ struct Operands {
       const bool dense = in_row && params.axes[0].output_stride == output_bytes;
       char* const computed = dense && !kernel.store ? position.output : results;
 
-      ElementwiseBlock block{computed, {}, count, params.scalars};
+      ElementwiseBlock block{computed, {}, count, params.scalars, table};
       for (int k = 0; k < num_inputs; ++k) {
         const ElementwiseConversion load = k == 0 && kernel.load_condition ? kernel.load_condition : kernel.load;
         const int bytes = input_bytes[k];
@@ -160,6 +163,27 @@ struct Operands {
 /// Whether an f32 holds every value of the element. As kIsWide in elementwise_compute.cuh.
 bool is_f32_enough(Element element) { return element_bytes(element) <= 2 || element == Element::F32; }
 
+/// What one input of 8 bits gives with conversions, which take longer than a look-up does.
+ElementwiseLoop lookup_of(const ElementwiseCpuKernel& kernel, CpuTarget target, ElementwiseOp op, Element element,
+                          Element output) {
+  const bool bytes = element_bytes(element) == 1 && element_bytes(output) == 1;
+  const bool converts = kernel.load || kernel.store;
+  return bytes && converts && find_row(op)->num_inputs == 1 ? elementwise_lookup(target) : nullptr;
+}
+
+/// The kernel's results for all bytes.
+void fill_table(const ElementwiseCpuKernel& kernel, const ElementwiseParams& params, unsigned char (&table)[256]) {
+  unsigned char all[256];
+  std::iota(std::begin(all), std::end(all), static_cast<unsigned char>(0));
+  ElementwiseParams dense = params;
+  dense.num_axes = 1;
+  dense.axes[0] = {.extent = 256, .output_stride = 1, .input_strides = {1, 0, 0}};
+  dense.inputs[0] = reinterpret_cast<const char*>(all);
+  dense.output = reinterpret_cast<char*>(table);
+  constexpr int kBytes[3] = {1, 1, 1};
+  Operands{kernel, dense, 1, 1, kBytes}.run(0, 256);
+}
+
 }  // namespace
 
 ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element computed) {
@@ -175,6 +199,7 @@ ElementwiseCpuKernel elementwise_cpu_kernel(CpuTarget target, ElementwiseOp op, 
     kernel.loop = elementwise_cast_loop(target, element, output);
     kernel.load = elementwise_load(target, element);
     kernel.store = elementwise_store(target, output, !is_f32_enough(element));
+    kernel.lookup = lookup_of(kernel, target, op, element, output);
     return kernel;
   }
   kernel.loop = elementwise_loop(target, op, computed);
@@ -184,6 +209,7 @@ ElementwiseCpuKernel elementwise_cpu_kernel(CpuTarget target, ElementwiseOp op, 
   }
   kernel.load = elementwise_load(target, element);
   kernel.store = elementwise_store(target, output, false);
+  kernel.lookup = lookup_of(kernel, target, op, element, output);
   return kernel;
 }
 
@@ -193,7 +219,12 @@ void run_elementwise(const ElementwiseCpuKernel& kernel, const ElementwiseParams
   for (int k = 0; k < params.num_axes; ++k) count *= params.axes[k].extent;
   std::int64_t bytes_each = output_bytes;
   for (int k = 0; k < num_inputs; ++k) bytes_each += input_bytes[k];
-  const Operands operands{kernel, params, num_inputs, output_bytes, input_bytes};
+  // The table is worth it from some multiple of its size on.
+  const bool looks_up = kernel.lookup && count >= kBlockValues;
+  unsigned char table[256];
+  if (looks_up) fill_table(kernel, params, table);
+  const ElementwiseCpuKernel lookup{.loop = kernel.lookup};
+  const Operands operands{looks_up ? lookup : kernel, params, num_inputs, output_bytes, input_bytes, table};
   cpu::parallel_for(num_threads, count, std::max<std::int64_t>(kBlockValues, cpu::kBytesPerPiece / bytes_each),
                     [&](std::int64_t begin, std::int64_t end) { operands.run(begin, end); });
 }

@@ -13,6 +13,7 @@ struct ElementwiseBlock {
   const void* inputs[3];
   std::int64_t count;
   const unsigned long long* scalars;  ///< as ElementwiseParams::scalars
+  const unsigned char* table;         ///< ElementwiseCpuKernel::lookup's, 256 bytes
 };
 
 /// Computes a block. The output may be an input.
@@ -26,6 +27,8 @@ struct ElementwiseCpuKernel {
   ElementwiseConversion load = nullptr;            ///< null: elements are values
   ElementwiseConversion load_condition = nullptr;  ///< of the first input, where that is a condition
   ElementwiseConversion store = nullptr;
+  /// A loop over elements that does what the three do, by a table of what they make of every byte. Null: there is none.
+  ElementwiseLoop lookup = nullptr;
 };
 
 /// The descriptor must have been validated.

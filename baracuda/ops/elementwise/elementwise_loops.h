@@ -12,6 +12,9 @@ ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element com
 /// elementwise_load or elementwise_store converts.
 ElementwiseLoop elementwise_cast_loop(CpuTarget target, Element element, Element output);
 
+/// Looks bytes up in the block's table.
+ElementwiseLoop elementwise_lookup(CpuTarget target);
+
 /// Elements to the values that they are computed as, and back. Null where elements are values. A float of 16 or 8 bits
 /// is stored from f32, or where that would round before it, from f64.
 ElementwiseConversion elementwise_load(CpuTarget target, Element element);

@@ -398,6 +398,16 @@ struct Walk {
   using F = ComputeType<T>;
   const QuantizeParams& params;
 
+  template <class ZeroPoint>
+  void WidenZeroPoints(long long first, std::int64_t count, std::int32_t* zero_points) const {
+    const auto* const from = static_cast<const ZeroPoint*>(params.zero_point) + first;
+    const long long stride = params.axes[0].strides[kQuantizeScale];
+    if (stride == 1)  // which the compiler makes vector code of
+      for (std::int64_t i = 0; i < count; ++i) zero_points[i] = from[i];
+    else
+      for (std::int64_t i = 0; i < count; ++i) zero_points[i] = from[i * stride];
+  }
+
   /// A block of neighbours along axis 0, of which the first has these offsets.
   void Block(const long long (&offsets)[kQuantizeOperands], std::int64_t count, Buffers<T>& buffers) const {
     const long long* strides = params.axes[0].strides;
@@ -409,13 +419,15 @@ struct Walk {
                             scale_stride * static_cast<long long>(sizeof(F)), count, buffers.scales);
     if (params.zero_point) {
       const std::int64_t num_scales = scales.each ? count : 1;
-      if (params.zero_point_element == Element::I32 && scale_stride == 1) {
-        scales.zero_point = static_cast<const std::int32_t*>(params.zero_point) + first_scale;
+      if (params.zero_point_element == Element::I32) {
+        scales.zero_point = Gather(static_cast<const char*>(params.zero_point) + 4 * first_scale, 4 * scale_stride,
+                                   num_scales, buffers.zero_points);
+        scales.exact = AreExact<F>(scales.zero_point, num_scales);
+      } else if (params.zero_point_element == Element::I8) {
+        WidenZeroPoints<std::int8_t>(first_scale, num_scales, buffers.zero_points);
       } else {
-        for (std::int64_t i = 0; i < num_scales; ++i)
-          buffers.zero_points[i] = zero_point_at(params, first_scale + i * scale_stride);
+        WidenZeroPoints<std::uint8_t>(first_scale, num_scales, buffers.zero_points);
       }
-      scales.exact = AreExact<F>(scales.zero_point, num_scales);
     }
 
     const char* const input = params.input + offsets[kQuantizeInput];
