@@ -90,17 +90,11 @@ inline void StoreCodes(double code, char* q) { *q = static_cast<char>(static_cas
 #if HWY_TARGET != HWY_SCALAR
 template <class T>
 void StoreCodes(Vec<T> codes, char* q) {
-  const hn::Rebind<std::int32_t, hn::ScalableTag<T>> d32;
-  const hn::Rebind<std::int16_t, hn::ScalableTag<T>> d16;
+  const hn::RebindToUnsigned<hn::ScalableTag<T>> d;
   const hn::Rebind<std::uint8_t, hn::ScalableTag<T>> d8;
-  hn::VFromD<decltype(d32)> whole;
-  if constexpr (sizeof(T) == 8)
-    whole = hn::DemoteTo(d32, codes.raw);
-  else
-    whole = hn::ConvertTo(d32, codes.raw);
-  // To their low bytes, whatever the sign: those are what both kinds of q keep.
-  const auto low = hn::And(whole, hn::Set(d32, 0xff));
-  hn::StoreU(hn::DemoteTo(d8, hn::DemoteTo(d16, low)), d8, reinterpret_cast<std::uint8_t*>(q));
+  // Added, kRounder leaves the integer in the low bits, of which both kinds of q keep a byte, whatever the sign.
+  const auto bits = hn::BitCast(d, (codes + Vec<T>(kRounder<T>)).raw);
+  hn::StoreU(hn::TruncateTo(d8, bits), d8, reinterpret_cast<std::uint8_t*>(q));
 }
 #endif
 
