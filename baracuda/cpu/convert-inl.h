@@ -1,5 +1,5 @@
-// Floats of 16 and 8 bits in memory, and vectors of f32: decode() and encode() of device/numeric/convert.cuh for as many
-// elements as a Vec<float> holds. Included by the SIMD files as simd-inl.h is.
+// Floats of 16 and 8 bits in memory, and vectors of f32: decode() and encode() of device/numeric/convert.cuh for as
+// many elements as a Vec<float> holds. Included by the SIMD files as simd-inl.h is.
 
 #if defined(BARACUDA_CPU_CONVERT) == defined(HWY_TARGET_TOGGLE)  // once per instruction set
 #ifdef BARACUDA_CPU_CONVERT

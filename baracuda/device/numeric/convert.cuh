@@ -48,8 +48,8 @@ IntOf<V> encode(V x) {
   constexpr SmallFloat format = small_float<kElement>();
   constexpr int kDropped = kMantissaBits<V> - format.mantissa_bits;
   if constexpr (format.bias() == kExponentBias<V>) {
-    // With V's own exponents (bf16 from f32) subnormal numbers, infinity and the sign are where V's are. Half of what is
-    // dropped is added, a bit less where what stays is even: the carry may run into the exponent.
+    // With V's own exponents (bf16 from f32) subnormal numbers, infinity and the sign are where V's are. Half of what
+    // is dropped is added, a bit less where what stays is even: the carry may run into the exponent.
     const I whole = bits(where(is_nan(x), quiet_nan<V>(), x));  // another NaN could overflow
     const I odd = shift_right<kDropped>(whole) & I(1);
     return shift_right<kDropped>(whole + I((Scalar(1) << (kDropped - 1)) - 1) + odd) & I(2 * format.sign_bit() - 1);
