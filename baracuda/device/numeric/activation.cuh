@@ -24,7 +24,7 @@ V silu(V v) {
   const DoubleWord<V> below = divide(multiply(e.mantissa, {v, V(0)}), d);
   // What exp has clamped is 0.
   const V negative = where(a > constant<V>(760.0, 110.0f), v * V(0), scale(below.hi + below.lo, e.k));
-  const V positive = where(v > largest_finite<V>(), v, above.hi + above.lo);
+  const V positive = where((v == V(0)) | (v > largest_finite<V>()), v, above.hi + above.lo);
   return where(v < V(0), negative, positive);
 }
 

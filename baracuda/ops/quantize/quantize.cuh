@@ -133,8 +133,8 @@ inline PreparedScale<F> prepare_scale(const QuantizeParams& params, F scale, int
 ///
 /// The reciprocal y is rounded to nearest. The first product is within 1.5 units in the last place of x / scale, one
 /// step brings it within one, and from there a step with y gives the correctly rounded quotient if its remainder is
-/// exact (Markstein, IBM J. Res. Dev. 34, 1990). It is: with scale ≥ 2^-100 and a quotient ≥ 2^-2 its last bit is 2^-149
-/// or more. Past 2^33, far outside all ranges, the steps may overflow: not ordinary; nor is NaN.
+/// exact (Markstein, IBM J. Res. Dev. 34, 1990). It is: with scale ≥ 2^-100 and a quotient ≥ 2^-2 its last bit is
+/// 2^-149 or more. Past 2^33, far outside all ranges, the steps may overflow: not ordinary; nor is NaN.
 inline float divide(float x, const PreparedScale<float>& scale, bool* ordinary) {
   const float product = x * scale.reciprocal;
   *ordinary &= fabsf(product) < 0x1p33f;
