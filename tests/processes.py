@@ -8,10 +8,11 @@ import subprocess
 import support
 
 
-def execute(command, seconds, environment={}):
-    """Exit status (None: out of time) and output of a command. `environment` comes on top."""
+def execute(command, seconds, environment={}, errors=subprocess.STDOUT):
+    """Exit status (None: out of time) and output of a command. `environment` comes on top; `errors`: as stderr of Popen,
+    unless given a part of the output."""
     process = subprocess.Popen([str(word) for word in command], cwd=support.ROOT, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                               stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace",
                                start_new_session=True, env={**os.environ, **environment})
     try:
         output, _ = process.communicate(timeout=seconds)

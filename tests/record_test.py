@@ -216,6 +216,7 @@ class Counting(unittest.TestCase):
 FAKE_TOOL = """#!/usr/bin/env python3
 import json, sys
 library = dict(version="13.0", problem="")
+print("a notice", file=sys.stderr)
 print(json.dumps({
     "info": dict(gpus=[dict(name="NVIDIA H200")], libraries=[dict(library, name="libcuda"), dict(library, name="libnvrtc")]),
     "keys": dict(ops=dict(add=dict(sm80=[dict(key="11")]))),

@@ -12,8 +12,7 @@ namespace baracuda {
 /// The types and steps of one kernel.
 template <ElementwiseConfig kConfig>
 struct ElementwiseKernel {
-  using Traits = ElementwiseTraits<kConfig.op>;
-  static constexpr int kNumInputs = Traits::num_inputs;
+  static constexpr int kNumInputs = traits_of(kConfig.op).num_inputs;
   static constexpr bool kHasCondition = kConfig.op == ElementwiseOp::Where;
   static constexpr int kVectorElems = kConfig.vector_elems();
   static constexpr int kUnroll = kConfig.unroll();
@@ -219,7 +218,7 @@ inline void elementwise_strided(const ElementwiseParams& params) {
 
 template <ElementwiseConfig kConfig>
 inline void elementwise_kernel(const ElementwiseParams& params) {
-  static_assert(ElementwiseTraits<kConfig.op>::elements.contains(kConfig.element),
+  static_assert(traits_of(kConfig.op).elements.contains(kConfig.element),
                 "the row does not list this element");
   if constexpr (kConfig.variant == ElementwiseVariant::Strided)
     elementwise_strided<kConfig>(params);

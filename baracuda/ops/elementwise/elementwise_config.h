@@ -9,12 +9,6 @@ namespace baracuda {
 
 enum class ElementwiseVariant : unsigned char { Contiguous, Rows, Strided };
 
-/// By operator.
-inline constexpr int kElementwiseUlps[] = {
-#define ROW(Name, ...) ElementwiseTraits<ElementwiseOp::Name>::ulps,
-#include "baracuda/ops/elementwise/elementwise_rows.def"
-};
-
 /// What a kernel is compiled for. Entries say __launch_bounds__(num_threads(), 1): without the 1 the compiler spills
 /// registers for the sake of one block more on a multiprocessor.
 struct ElementwiseConfig {
@@ -28,7 +22,7 @@ struct ElementwiseConfig {
   /// Independent vectors, or elements, that one thread takes at a time: of narrow kinds and long formulas fewer,
   /// because each element has its copy of the formula, which costs compile time and registers.
   constexpr int unroll() const {
-    const int most = (kElementwiseUlps[static_cast<int>(op)] == 0 ? 32 : 16) / vector_elems();
+    const int most = (traits_of(op).ulps == 0 ? 32 : 16) / vector_elems();
     return variant == ElementwiseVariant::Strided || most > 4 ? 4 : most;
   }
   /// Elements that one 16-byte access of the widest operand holds.

@@ -20,14 +20,14 @@ namespace HWY_NAMESPACE {
 template <ElementwiseOp kOp, class V>
 void EachValue(const ElementwiseBlock& block) {
   constexpr bool kHasCondition = kOp == ElementwiseOp::Where;
-  using Traits = ElementwiseTraits<kOp>;
+  constexpr ElementwiseTraits kTraits = traits_of(kOp);
   using X = std::conditional_t<kHasCondition, bool, V>;
-  using Out = std::conditional_t<Traits::output == ElementwiseOutput::Predicate, bool, V>;
+  using Out = std::conditional_t<kTraits.output == ElementwiseOutput::Predicate, bool, V>;
   auto* out = static_cast<Out*>(block.output);
   const auto* x = static_cast<const X*>(block.inputs[0]);
   // What is not there is not looked at, but the formula takes three.
-  const auto* y = static_cast<const V*>(block.inputs[Traits::num_inputs > 1 ? 1 : 0]);
-  const auto* z = static_cast<const V*>(block.inputs[Traits::num_inputs > 2 ? 2 : 0]);
+  const auto* y = static_cast<const V*>(block.inputs[kTraits.num_inputs > 1 ? 1 : 0]);
+  const auto* z = static_cast<const V*>(block.inputs[kTraits.num_inputs > 2 ? 2 : 0]);
   const V s0 = scalar_value<V>(block.scalars[0]), s1 = scalar_value<V>(block.scalars[1]);
   const std::int64_t count = block.count;  // which a store of bytes could change, for all the compiler knows
 #pragma GCC ivdep
@@ -38,7 +38,7 @@ void EachValue(const ElementwiseBlock& block) {
 template <ElementwiseOp kOp, class T>
 void EachVector(const ElementwiseBlock& block) {
   using V = Vec<T>;
-  constexpr int kNumInputs = ElementwiseTraits<kOp>::num_inputs;
+  constexpr int kNumInputs = traits_of(kOp).num_inputs;
   constexpr std::int64_t kCount = kLanes<V>;
   auto* out = static_cast<T*>(block.output);
   const T* inputs[3];
@@ -64,8 +64,8 @@ template <ElementwiseOp kOp, Element kComputed>
 constexpr ElementwiseLoop LoopOf() {
   using V = typename KindOf<kComputed>::Value;
   constexpr bool kIsFloat = kComputed == Element::F32 || kComputed == Element::F64;
-  constexpr bool kIsPredicate = ElementwiseTraits<kOp>::output == ElementwiseOutput::Predicate;
-  if constexpr (!ElementwiseTraits<kOp>::elements.contains(kComputed) || kOp == ElementwiseOp::Cast) return nullptr;
+  constexpr bool kIsPredicate = traits_of(kOp).output == ElementwiseOutput::Predicate;
+  if constexpr (!traits_of(kOp).elements.contains(kComputed) || kOp == ElementwiseOp::Cast) return nullptr;
   // It moves bits, which are computed as unsigned integers.
   else if constexpr (kOp == ElementwiseOp::Where && !(kIsInteger<V> && !kIsSigned<V>))
     return nullptr;

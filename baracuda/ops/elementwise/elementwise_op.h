@@ -47,19 +47,21 @@ constexpr int kUlps(int n) { return n; }
 enum class ElementwiseOutput : unsigned char { SameAsInput, Predicate, Chosen };
 
 /// The facts of a row that kernels are compiled by.
-template <ElementwiseOp kOp>
-struct ElementwiseTraits;
-#define ROW(Name, kNumInputs, Elements, Output, tolerance, ...)         \
-  template <>                                                           \
-  struct ElementwiseTraits<ElementwiseOp::Name> {                       \
-    static constexpr int num_inputs = kNumInputs;                       \
-    static constexpr ElementSet elements = elementwise_words::Elements; \
-    static constexpr auto output = ElementwiseOutput::Output;           \
-    static constexpr int ulps = [] {                                    \
-      using namespace elementwise_words;                                \
-      return tolerance;                                                 \
-    }();                                                                \
-  };
+struct ElementwiseTraits {
+  int num_inputs;
+  ElementSet elements;
+  ElementwiseOutput output;
+  int ulps;
+};
+/// A function, since of a constant for each row every kernel would carry all.
+constexpr ElementwiseTraits traits_of(ElementwiseOp op) {
+  using namespace elementwise_words;
+  switch (op) {
+#define ROW(Name, num_inputs, Elements, Output, tolerance, ...) \
+  case ElementwiseOp::Name: return {num_inputs, Elements, ElementwiseOutput::Output, tolerance};
 #include "baracuda/ops/elementwise/elementwise_rows.def"
+  }
+  return {};
+}
 
 }  // namespace baracuda

@@ -52,7 +52,7 @@ constexpr ElementwiseRow kRows[] = {
    elementwise_words::Elements,                                           \
    #Elements,                                                             \
    ElementwiseOutput::Output,                                             \
-   ElementwiseTraits<ElementwiseOp::Name_>::ulps,                         \
+   traits_of(ElementwiseOp::Name_).ulps,                                   \
    scalars_of scalars.count,                                              \
    {scalars_of scalars.values[0], scalars_of scalars.values[1]},          \
    #__VA_ARGS__},
