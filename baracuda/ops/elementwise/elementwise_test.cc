@@ -231,6 +231,11 @@ TEST_P(ElementwiseTest, BroadcastAndStrides) {
         "op=neg shape=2x3x2x3x2x3x2x3 output_strides=3x6x18x36x108x216x648x1296",
         "op=exp shape=2x3x2x3x2x3x2x3 x_strides=0x6x0x36x0x216x0x1296", "op=abs shape=1x1x1x1x1x1x1x1",
         "op=abs shape=scalar", "op=add shape=scalar x=scalar y=scalar", "op=cast output=i8 shape=6x7 x_strides=1x6",
+        // Vectors of dense inputs for an output that is not.
+        "op=add shape=3x3000 output_strides=9000x3",
+        // A piece of several that begins within a row, before whole ones: of values that repeat along and across rows.
+        "op=add shape=140x1500 output_strides=1503x1 y=scalar num_threads=3",
+        "op=add element=f16 shape=140x1400 output_strides=1403x1 x=scalar num_threads=3",
         // Nothing.
         "op=add shape=0", "op=add shape=4x0x3 x=1x3 y=4x1x1", "op=add shape=4x0x3 y=scalar"})
     EXPECT_TRUE(passes(parse(fields), GetParam()));
@@ -554,6 +559,11 @@ TEST_P(ElementwiseTest, Args) {
        },
        ErrorKind::InvalidProblem, "overlap"},
       {"the first row of the output broadcast over it", [&](auto& a) { a.x = view(Dimensions{6}, 0); },
+       ErrorKind::InvalidProblem, "overlap"},
+      {"its first column, with its strides",
+       [&](auto& a) {
+         a.x = strided({4, 1}, {6, 1}, 0);
+       },
        ErrorKind::InvalidProblem, "overlap"},
   };
   const auto plan = ElementwisePlan::select(stream, {.op = Op::Add, .shape = {4, 6}}, GetParam().preference);

@@ -297,6 +297,8 @@ const std::vector<DescriptorRule>& descriptor_rules() {
       {"k too long for s8", with([](Desc& d) { d.k = 132105; }), ErrorKind::Unsupported, "at most 132104"},
       {"k too long for s8 and -128", with([](Desc& d) { d.q_min = -128, d.k = 131072; }), ErrorKind::Unsupported,
        "at most 131071"},
+      {"k too long for u8 and -128", with([](Desc& d) { d.weight_element = Element::U8, d.q_min = -128, d.k = 65794; }),
+       ErrorKind::Unsupported, "at most 65793"},
       {"k too long for u8", with([](Desc& d) { d.weight_element = Element::U8, d.k = 66312; }), ErrorKind::Unsupported,
        "at most 66311"},
       {"k too long for a narrow range", with([](Desc& d) { d.q_min = -63, d.q_max = 64, d.k = 262145; }),
