@@ -1,5 +1,7 @@
 #include "testing/devices.h"
 
+#include <algorithm>
+#include <iterator>
 #include <ostream>
 
 #include "testing/options.h"
@@ -14,6 +16,12 @@ const std::vector<Device>& test_devices() {
       if (DeviceInfo::of(Device::cuda(ordinal))) devices.push_back(Device::cuda(ordinal));
     return devices;
   }();
+  return devices;
+}
+
+std::vector<Device> cuda_test_devices() {
+  std::vector<Device> devices;
+  std::ranges::copy_if(test_devices(), std::back_inserter(devices), &Device::is_cuda);
   return devices;
 }
 

@@ -12,6 +12,8 @@ namespace baracuda::testing {
 
 /// The devices that tests run on: the CPU and every usable GPU, or the one of --device.
 const std::vector<Device>& test_devices();
+/// The GPUs among them.
+std::vector<Device> cuda_test_devices();
 
 /// A device together with the code that runs on it: one CPU instruction set, or one arch class, forced.
 struct TestTarget {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "testing/guarded_buffer.h"
 
@@ -48,6 +49,22 @@ Result<Placement> place(std::string_view field, Element element, const Dims& sha
         "{}, of shape {} and strides {}, reaches over more than {} bytes, the most that a case may have in one buffer",
         field, shape.to_string(), placement.strides.to_string(), GuardedBuffer::kMaxBytes));
   return placement;
+}
+
+Dims random_strides(const Dims& shape, Random& random, bool repeats) {
+  Dims strides = shape;
+  if (shape.rank() == 0) return strides;
+  int order[kMaxRank];
+  for (int axis = 0; axis < shape.rank(); ++axis) order[axis] = shape.rank() - 1 - axis;
+  if (random.one_in(3)) std::swap(order[0], order[random.draw(0, shape.rank() - 1)]);
+  std::int64_t stride = random.one_in(4) ? random.draw(2, 3) : 1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    const int axis = order[i];
+    strides[axis] = random.one_in(4) ? -stride : stride;
+    stride = stride * std::max<std::int64_t>(1, shape[axis]) + (random.one_in(2) ? random.draw(1, 5) : 0);
+  }
+  if (repeats && random.one_in(2)) strides[static_cast<int>(random.draw(0, shape.rank() - 1))] = 0;
+  return strides;
 }
 
 }  // namespace baracuda::testing

@@ -8,6 +8,7 @@
 #include "baracuda/core/dims.h"
 #include "baracuda/core/element.h"
 #include "baracuda/core/result.h"
+#include "testing/random.h"
 
 namespace baracuda::testing {
 
@@ -25,6 +26,10 @@ struct Placement {
 /// misalignment that is not in 0 … 255 or no multiple of the element, a reach beyond GuardedBuffer::kMaxBytes).
 Result<Placement> place(std::string_view field, Element element, const Dims& shape, const Dims& strides = {},
                         int misalignment = 0);
+
+/// Strides of a tensor whose axes lie in random order with random gaps, some of them backwards; with `repeats` one may
+/// be 0.
+Dims random_strides(const Dims& shape, Random& random, bool repeats);
 
 /// What an oracle reads or writes: bytes, and where in them the element at index 0 of every axis lies.
 template <class Byte>

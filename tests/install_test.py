@@ -33,7 +33,7 @@ class PublicNames:
             text = COMMENT.sub(" ", (support.ROOT / header).read_text())
             self.functions |= self.declared(text, depth=1)  # in the namespace
             self.types |= set(re.findall(r"\benum class (\w+)", text))
-            for match in re.finditer(r"\b(?:class|struct)\s+(?:BARACUDA_API\s+)?(\w+)[^;{()=]*\{", text):
+            for match in re.finditer(r"\b(?:class|struct)\s+(?:BARACUDA_API\s+)?(\w+)\b(?!\s*[>,])[^;{()=]*\{", text):
                 self.types.add(match[1])
                 self.members[match[1]] = self.declared(text[match.end():], depth=0)
             # What public templates call.
@@ -55,17 +55,19 @@ class PublicNames:
         """Whether a demangled symbol is a public function, and of public types alone."""
         if not symbol.startswith("baracuda::"):
             return False
-        function, *types = re.findall(r"\bbaracuda::([\w:~]+)", symbol)
-        if not all(name in self.types for name in types):
+        arguments = re.findall(r"<baracuda::(\w+)>", symbol)  # of class templates
+        function, *types = re.findall(r"\bbaracuda::([\w:~]+)", re.sub(r"<baracuda::\w+>", "", symbol))
+        if not all(name in self.types for name in types + arguments):
             return False
         scope, _, name = function.rpartition("::")
         return name in (self.members.get(scope, ()) if scope else self.functions)
 
 
 def defined_symbols(*options, file):
-    """Demangled, of functions and data that are neither inline nor a template's."""
+    """Demangled, of functions and data that are not inline; a class template's that the library instantiates are not."""
     lines = run("nm", "--demangle", "--defined-only", *options, file).splitlines()
-    return {match[1] for line in lines if (match := re.match(r"[0-9a-f]+ [A-Z] (.*)", line))}
+    return {match[1] for line in lines
+            if (match := re.match(r"[0-9a-f]+ (?:[A-VX-Z]|W(?= baracuda::\w+<)) (.*)", line))}
 
 
 class Installed(unittest.TestCase):
@@ -133,10 +135,12 @@ class Installed(unittest.TestCase):
         for symbol in ("baracuda::version()", "baracuda::Stream::cpu(int)",
                        "baracuda::internal::thrown_error(std::basic_string_view<char, std::char_traits<char> >)",
                        "baracuda::Dims::to_string[abi:cxx11]() const",
-                       "baracuda::WriteSlicePlan::can_implement(baracuda::WriteSliceArgs const&) const"):
+                       "baracuda::WriteSlicePlan::can_implement(baracuda::WriteSliceArgs const&) const",
+                       "baracuda::QuantizationPlan<baracuda::QuantizeDescriptor>::descriptor() const"):
             self.assertTrue(public.has(symbol), symbol)
         for symbol in ("baracuda::jit::nvrtc()", "baracuda::name_of(baracuda::WriteSliceVariant)", "fmt::v9::vformat()",
                        "baracuda::WriteSlicePlan::State::check(baracuda::WriteSliceArgs const&) const",
+                       "baracuda::QuantizationPlan<baracuda::QuantizeConfig>::descriptor() const",
                        "baracuda::Stream::to_string() const", "std::vector<baracuda::Arch>::push_back()",
                        "vtable for baracuda::Stream", "TLS init function for baracuda::x"):
             self.assertFalse(public.has(symbol), symbol)

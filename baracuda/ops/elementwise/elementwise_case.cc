@@ -376,23 +376,6 @@ std::vector<Element> elements_of(ElementSet set) {
   return elements;
 }
 
-/// Strides of a tensor whose axes lie in random order with random gaps, some of them backwards.
-Dims random_strides(const Dims& shape, Random& random, bool repeated) {
-  Dims strides = shape;
-  if (shape.rank() == 0) return strides;
-  int order[kMaxRank];
-  for (int axis = 0; axis < shape.rank(); ++axis) order[axis] = shape.rank() - 1 - axis;
-  if (random.one_in(3)) std::swap(order[0], order[random.draw(0, shape.rank() - 1)]);
-  std::int64_t stride = random.one_in(4) ? random.draw(2, 3) : 1;
-  for (int i = 0; i < shape.rank(); ++i) {
-    const int axis = order[i];
-    strides[axis] = random.one_in(5) ? -stride : stride;
-    stride = stride * std::max<std::int64_t>(1, shape[axis]) + (random.one_in(3) ? random.draw(1, 5) : 0);
-  }
-  if (repeated && random.one_in(3)) strides[static_cast<int>(random.draw(0, shape.rank() - 1))] = 0;
-  return strides;
-}
-
 /// A shape that broadcasts to `shape`.
 Dims random_input_shape(const Dims& shape, Random& random) {
   const int rank = random.one_in(3) ? static_cast<int>(random.draw(0, shape.rank())) : shape.rank();

@@ -220,7 +220,7 @@ FLOATS(Softshrink, std::fabs(x) <= s0 ? T(0) : x > s0 ? x - s0 : x < -s0 ? x + s
 NUMBERS(Threshold, x <= s0 ? s1 : x)
 FLOATS(Clamp, oracle::clamped(x, s0, s1))
 INTEGERS(Clamp, oracle::clamped(x, s0, s1))
-FLOATS(Affine, x * s0 + s1)
+FLOATS(Affine, std::fma(x, s0, s1))
 
 NUMBERS(Add, x + y)
 NUMBERS(Sub, x - y)

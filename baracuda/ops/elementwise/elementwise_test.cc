@@ -72,12 +72,6 @@ INSTANTIATE_TEST_SUITE_P(Devices, ElementwiseDeviceTest, ::testing::ValuesIn(tes
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ElementwiseDeviceTest);
 
 class ElementwiseCudaTest : public ::testing::TestWithParam<Device> {};
-std::vector<Device> cuda_test_devices() {
-  std::vector<Device> devices;
-  std::copy_if(test_devices().begin(), test_devices().end(), std::back_inserter(devices),
-               [](Device device) { return device.is_cuda(); });
-  return devices;
-}
 INSTANTIATE_TEST_SUITE_P(Devices, ElementwiseCudaTest, ::testing::ValuesIn(cuda_test_devices()), NameOfParam());
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ElementwiseCudaTest);
 

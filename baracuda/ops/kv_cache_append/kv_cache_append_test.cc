@@ -74,11 +74,6 @@ class KvCacheAppendDeviceTest : public ::testing::TestWithParam<Device> {
 INSTANTIATE_TEST_SUITE_P(Devices, KvCacheAppendDeviceTest, ::testing::ValuesIn(test_devices()), NameOfParam());
 
 class KvCacheAppendCudaTest : public KvCacheAppendDeviceTest {};
-std::vector<Device> cuda_test_devices() {
-  std::vector<Device> devices;
-  std::ranges::copy_if(test_devices(), std::back_inserter(devices), &Device::is_cuda);
-  return devices;
-}
 INSTANTIATE_TEST_SUITE_P(Devices, KvCacheAppendCudaTest, ::testing::ValuesIn(cuda_test_devices()), NameOfParam());
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KvCacheAppendCudaTest);
 

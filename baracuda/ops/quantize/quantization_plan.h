@@ -64,7 +64,7 @@ class BARACUDA_API QuantizationPlan {
 
  private:
   struct BARACUDA_HIDDEN State;
-  explicit QuantizationPlan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  BARACUDA_HIDDEN explicit QuantizationPlan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
 

@@ -27,13 +27,6 @@ namespace {
 
 using Granularity = QuantizationGranularity;
 
-std::vector<Device> cuda_test_devices() {
-  std::vector<Device> devices;
-  std::copy_if(test_devices().begin(), test_devices().end(), std::back_inserter(devices),
-               [](Device device) { return device.is_cuda(); });
-  return devices;
-}
-
 /// A failure of a case prints the command that repeats it.
 template <class Descriptor>
 ::testing::AssertionResult passes(const QuantizationCase<Descriptor>& value, const TestTarget& target) {

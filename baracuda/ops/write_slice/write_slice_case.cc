@@ -118,22 +118,6 @@ std::vector<Element> supported_elements() {
   return elements;
 }
 
-/// Strides of a tensor whose axes lie in random order with random gaps, some of them backwards.
-Dims random_strides(const Dims& shape, Random& random, bool broadcast) {
-  int order[kMaxRank];
-  for (int axis = 0; axis < shape.rank(); ++axis) order[axis] = shape.rank() - 1 - axis;
-  if (random.one_in(3)) std::swap(order[0], order[random.draw(0, shape.rank() - 1)]);
-  Dims strides = shape;
-  std::int64_t stride = random.one_in(4) ? random.draw(2, 3) : 1;
-  for (int i = 0; i < shape.rank(); ++i) {
-    const int axis = order[i];
-    strides[axis] = random.one_in(4) ? -stride : stride;
-    stride = stride * std::max<std::int64_t>(1, shape[axis]) + (random.one_in(2) ? random.draw(1, 5) : 0);
-  }
-  if (broadcast && random.one_in(2)) strides[static_cast<int>(random.draw(0, shape.rank() - 1))] = 0;
-  return strides;
-}
-
 }  // namespace
 
 WriteSliceCase random_write_slice_case(Random& random) {

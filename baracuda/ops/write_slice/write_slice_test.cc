@@ -44,12 +44,6 @@ INSTANTIATE_TEST_SUITE_P(Devices, WriteSliceDeviceTest, ::testing::ValuesIn(test
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(WriteSliceDeviceTest);
 
 class WriteSliceCudaTest : public ::testing::TestWithParam<Device> {};
-std::vector<Device> cuda_test_devices() {
-  std::vector<Device> devices;
-  std::copy_if(test_devices().begin(), test_devices().end(), std::back_inserter(devices),
-               [](Device device) { return device.is_cuda(); });
-  return devices;
-}
 INSTANTIATE_TEST_SUITE_P(Devices, WriteSliceCudaTest, ::testing::ValuesIn(cuda_test_devices()), NameOfParam());
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(WriteSliceCudaTest);
 
