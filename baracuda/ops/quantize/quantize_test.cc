@@ -12,6 +12,7 @@
 
 #include "baracuda/jit/nvrtc.h"
 #include "baracuda/ops/quantize/quantize_case.h"
+#include "baracuda/ops/quantize/quantize_kernels.h"
 #include "baracuda/ops/quantize/quantize_oracle.h"
 #include "baracuda/plan/plan_cache.h"
 #include "testing/call_counter.h"
@@ -619,15 +620,15 @@ void the_op_lists_what_plans_compile(const Op& op) {
         descriptor.q_element = q_element;
         descriptor.shape = {64, 64};
         descriptor.granularity = granularity;
-        const auto report = Plan::compile(descriptor, {}, h200);
-        ASSERT_TRUE(report) << report.error().message;
-        EXPECT_EQ(report->kernels.size(), granularity == Granularity::PerTensor ? 2u : 3u);
-        for (const KernelReport& kernel : report->kernels) {
-          asked.insert(kernel.name);
-          EXPECT_EQ(kernel.spill_bytes, 0) << kernel.name;
-        }
+        const auto kernels = plan_kernels(descriptor, {}, h200);
+        ASSERT_TRUE(kernels) << kernels.error().message;
+        EXPECT_EQ(kernels->size(), granularity == Granularity::PerTensor ? 2 : 3);
+        for (const jit::KernelSpec& kernel : *kernels) asked.insert(kernel.name);
       }
   EXPECT_EQ(asked, listed);
+  const auto report = Plan::compile({.shape = {64}}, {}, h200);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->kernels.size(), 2);
   Descriptor empty;
   empty.shape = {64, 0};
   EXPECT_TRUE(Plan::compile(empty, {}, h200)->kernels.empty());
