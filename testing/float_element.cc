@@ -74,7 +74,9 @@ void write_float(Element element, double value, std::byte* bytes) {
   const double rounded = round_float(element, value);
   std::uint64_t bits;
   if (std::isnan(rounded)) {
-    bits = (special_exponent(format) << mantissa_bits(format)) | std::uint64_t{1} << (mantissa_bits(format) - 1);
+    // The one that the library stores: of 16 bits with a mantissa of all ones.
+    const std::uint64_t mantissa = (std::uint64_t{1} << mantissa_bits(format)) - 1;
+    bits = special_exponent(format) << mantissa_bits(format) | (format.bytes == 2 ? mantissa : (mantissa + 1) / 2);
   } else if (std::isinf(rounded)) {
     bits = special_exponent(format) << mantissa_bits(format);
   } else {

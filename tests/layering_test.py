@@ -17,7 +17,8 @@ SUFFIXES = {".h", ".cc", ".cuh", ".def"}
 ARROWS = {
     "core": {"core"},
     "plan": {"plan", "core"},
-    "numeric": {"numeric", "light core"},  # one text for kernels and for CPU vectors
+    "ptx": {"ptx"},
+    "numeric": {"numeric", "ptx", "light core"},  # one text for kernels and for CPU vectors
     "cpu": {"cpu", "core", "numeric"},
     "cuda": {"cuda", "core"},
     "jit": {"jit", "cuda", "core"},
@@ -26,8 +27,8 @@ ARROWS = {
     "kernel list": {"jit", "core", "public", "same op"},  # an op that runs another's plan prepares its kernels too
     "checkpoint": {"checkpoint", "core", "public"},
     "config": {"config", "light core"},
-    "device": {"device", "numeric", "config", "light core"},
-    "kernel": {"device", "numeric", "config", "light core", "same op"},
+    "device": {"device", "numeric", "ptx", "config", "light core"},
+    "kernel": {"device", "numeric", "ptx", "config", "light core", "same op"},
     "umbrella": {"public"},
     "capi": {"capi", "public"},
     "examples": {"public"},
@@ -37,7 +38,7 @@ ARROWS = {
 ANYTHING = {"testing", "tests", "bench"}
 SAME_OP = {"ops": {"ops", "config", "simd"}, "simd": {"ops", "config", "simd", "kernel"}, "kernel list": {"config"},
            "kernel": {"kernel"}}
-FOR_NVRTC = {"config", "device", "numeric", "kernel"}
+FOR_NVRTC = {"config", "device", "numeric", "ptx", "kernel"}
 
 HEAVY_STANDARD = {"regex", "filesystem", "iostream", "fstream", "sstream", "iomanip", "future", "random"}
 ONE_FILE = {
@@ -81,7 +82,7 @@ def part_of(path):
     if len(rest) == 1:
         return "umbrella"
     if rest[0] == "device":
-        return "numeric" if rest[1] == "numeric" else "device"
+        return rest[1] if rest[1] in ("numeric", "ptx") else "device"
     if path.endswith(".cuh"):
         return "kernel"
     if path.endswith("_config.h"):

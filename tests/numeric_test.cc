@@ -4,13 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <random>
 #include <string>
 #include <tuple>
 
 #include "baracuda/core/buffer.h"
+#include "baracuda/device/numeric/divisor.cuh"
 #include "baracuda/jit/compiler.h"
 #include "baracuda/jit/load.h"
 #include "testing/devices.h"
@@ -320,9 +323,9 @@ TEST(NumericConvert, KnownCodes) {
   EXPECT_EQ(encode<Element::F16>(1.0f), 0x3c00);
   EXPECT_EQ(encode<Element::F16>(65519.99f), 0x7bff);
   EXPECT_EQ(encode<Element::F16>(65520.0f), 0x7c00);
-  EXPECT_EQ(encode<Element::F16>(kNan), 0x7e00);
+  EXPECT_EQ(encode<Element::F16>(kNan), 0x7fff);
   EXPECT_EQ(encode<Element::Bf16>(-1.0f), 0xbf80);
-  EXPECT_EQ(encode<Element::Bf16>(kNan), 0x7fc0);
+  EXPECT_EQ(encode<Element::Bf16>(kNan), 0x7fff);
   EXPECT_EQ(encode<Element::F8E4M3>(448.0f), 0x7e);
   EXPECT_EQ(encode<Element::F8E4M3>(464.0f), 0x7e);
   EXPECT_EQ(encode<Element::F8E4M3>(464.1f), 0x7f);
@@ -453,6 +456,119 @@ INSTANTIATE_TEST_SUITE_P(Devices, NumericGpu,
                            return testing::test_name(std::get<Device>(info.param)) + "_" +
                                   std::get<Function>(info.param).name;
                          });
+
+// ---- divisor.cuh ----------------------------------------------------------------------------------------------------
+
+void expect_same_integer(float x, float value) {
+  const float given = std::rint(Divisor<float>(value).narrow_quotient(x)), expected = std::rint(x / value);
+  EXPECT_EQ(given, expected) << x << " / " << value;
+}
+
+/// The proof that narrow_quotient's comment tells of. Next to h = N / 2, N odd, lies a middle between two floats,
+/// M = 2^(25 − b) · N ± 1 in units of its last bit, where N has b bits. A quotient of X · 2^k, X < 2^11, by S, of 24
+/// bits, lies within 2^-43 of it, relatively, only where M · S + d = X · 2^k for some |d| ≤ 96. As k is at least
+/// 25 − b, that asks S to be ∓d modulo 2^(25 − b), so that all such S can be counted up. (Below N = 1 the middle is
+/// nearer, but 1/2 and the float below it both round to 0.)
+TEST(Divisor, NarrowQuotientsRoundToTheIntegerOfTheQuotient) {
+  int found = 0;
+  for (int b = 1; b <= 9; ++b)
+    for (std::int64_t n = (std::int64_t{1} << (b - 1)) | 1; n < std::int64_t{1} << b; n += 2)
+      for (int sign : {-1, 1})
+        for (std::int64_t c = std::int64_t{1} << (b - 2 + (b == 1)); c <= std::int64_t{1} << b; ++c)
+          for (std::int64_t d = -96; d <= 96; ++d) {
+            const std::int64_t s = (c << (25 - b)) - sign * d, product = ((n << (25 - b)) + sign) * s + d;
+            if (s < 1 << 23 || s >= 1 << 24) continue;
+            if (std::bit_width(static_cast<std::uint64_t>(product)) -
+                    std::countr_zero(static_cast<std::uint64_t>(product)) >
+                11)
+              continue;
+            ++found;
+            // In the ratio of the two the quotient is about h.
+            expect_same_integer(static_cast<float>(product) * 0x1p-25f * (1 << b) * 0.5f, static_cast<float>(s));
+          }
+  EXPECT_GT(found, 0);
+}
+
+/// Numbers of f16 and bf16 about halves of scales of all kinds.
+TEST(Divisor, NarrowQuotientsAboutHalves) {
+  std::uint64_t state = testing::options().seed;
+  for (int i = 0; i < 20000; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    // Every other one of few bits, so that there are exact halves.
+    const std::uint32_t random_bits = static_cast<std::uint32_t>(state >> 33) & (i % 2 ? 0x1fff0000u : 0x1fffffffu);
+    const float value = std::bit_cast<float>(0x30000000u + random_bits);
+    const float half = static_cast<float>((state >> 20) % 256) + 0.5f;
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(half * value);
+    for (int dropped : {13, 16})
+      for (std::uint32_t up : {0u, 1u})
+        expect_same_integer(std::bit_cast<float>(((bits >> dropped) + up) << dropped), value);
+  }
+}
+
+/// Next to middles between floats, and anywhere.
+TEST(Divisor, QuotientsAreRounded) {
+  std::mt19937_64 random(testing::options().seed);
+  const auto number = [&](std::uint32_t least_exponent, std::uint32_t exponents) {
+    const auto exponent = static_cast<std::uint32_t>(least_exponent + random() % exponents);
+    return std::bit_cast<float>(exponent << 23 | static_cast<std::uint32_t>(random() & 0x7fffff));
+  };
+  for (int i = 0; i < 200000; ++i) {
+    const float value = number(127 - 100, 201), quotient = number(127 - 2, 35);
+    const double middle = quotient * (1 + (random() % 2 ? 0x1p-24 : -0x1p-24));
+    const auto x = static_cast<float>((i % 2 ? middle : quotient) * static_cast<double>(value));
+    const float exact = x / value;
+    if (!(std::abs(exact) >= 0.25f && std::abs(exact) <= 0x1p33f)) continue;
+    EXPECT_EQ(Divisor<float>(value).quotient(x), exact) << std::hexfloat << x << " / " << value;
+  }
+  for (float value : {0x1p-100f, 3.0f, 0x1.fffffep99f}) {
+    const Divisor<float> by(value);
+    EXPECT_LT(by.quotient(0x1.fffffep-3f * value), 0.5f);
+    EXPECT_TRUE(std::isnan(by.quotient(kNan)));
+    for (float greater : {0x1p34f, 0x1p60f}) {
+      const float quotient = by.quotient(greater * std::min(value, 1.0f));
+      EXPECT_TRUE(std::isnan(quotient) || quotient >= std::min(greater, greater * std::min(value, 1.0f) / value));
+    }
+    EXPECT_FALSE(by.quotient(kInf) < 0x1p33f);
+  }
+}
+
+class DivisorGpu : public ::testing::TestWithParam<Device> {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DivisorGpu);
+INSTANTIATE_TEST_SUITE_P(Devices, DivisorGpu, ::testing::ValuesIn(gpus()), testing::NameOfParam());
+
+/// Every mantissa, in the middle and at both ends of what is regular.
+TEST_P(DivisorGpu, ReciprocalsAreRounded) {
+  const auto stream = testing::make_stream(GetParam());
+  ASSERT_TRUE(stream) << stream.error().message;
+  const DeviceInfo& info = stream->device_info();
+  const jit::KernelSpec spec{"divisor.reciprocal", R"(#include "baracuda/device/numeric/divisor.cuh"
+struct Params { float* out; unsigned first; };
+extern "C" __global__ void baracuda_kernel(const __grid_constant__ Params params) {
+  const unsigned i = blockIdx.x * 256 + threadIdx.x;
+  params.out[i] = baracuda::Divisor<float>(__uint_as_float(params.first + i)).reciprocal;
+}
+)",
+                             code_target(info, info.arch)};
+  const auto kernel = jit::load_kernel(spec, *stream);
+  ASSERT_TRUE(kernel) << kernel.error().message;
+  constexpr std::uint32_t kMantissas = 1 << 23;
+  auto out = Buffer::allocate(*stream, std::int64_t{kMantissas} * 4);
+  ASSERT_TRUE(out) << out.error().message;
+  std::vector<float> got(kMantissas);
+  for (std::uint32_t exponent : {127 - 100, 127, 127 + 124}) {
+    const struct {
+      void* out;
+      std::uint32_t first;
+    } params = {out->data(), exponent << 23};
+    ASSERT_TRUE(cuda::launch(**kernel, *stream, {.grid = {kMantissas / 256}, .block = {256}}, &params));
+    ASSERT_TRUE(out->copy_to_host(*stream, got.data(), out->bytes()) && stream->synchronize());
+    for (std::uint32_t i = 0; i < kMantissas; ++i) {
+      const auto value = std::bit_cast<float>(params.first + i);
+      ASSERT_TRUE(Divisor<float>(value).regular());
+      ASSERT_EQ(got[i], 1 / value) << std::hexfloat << value;
+    }
+  }
+}
 
 }  // namespace
 }  // namespace baracuda

@@ -62,7 +62,8 @@ void store_narrow(Vec<float> values, Stored* to) {
   const hn::Rebind<Stored, hn::ScalableTag<float>> d_stored;
   if constexpr (kElement == Element::F16) {
     const hn::Rebind<hwy::float16_t, hn::ScalableTag<float>> d16;
-    const Vec<float> canonical = where(is_nan(values), quiet_nan<Vec<float>>(), values);
+    // Of its mantissa's bits as many stay as the format has.
+    const Vec<float> canonical = where(is_nan(values), from_bits<Vec<float>>(Vec<std::int32_t>(0x7fffffff)), values);
     hn::StoreU(hn::BitCast(d_stored, hn::DemoteTo(d16, canonical.raw)), d_stored, to);
   } else {
     const auto codes = hn::BitCast(hn::ScalableTag<std::uint32_t>(), encode<kElement>(values).raw);

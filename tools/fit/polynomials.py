@@ -68,6 +68,34 @@ def fit(function, weight, lo, hi, degree, bits):
     return rounded, max(abs(weight(x) * (evaluate(rounded, x) - function(x))) for x in check)
 
 
+def fit_ratio(function, lo, hi, degree):
+    """P and Q of that degree, Q with 1 as its first coefficient, of the least error of P / Q relative to it, by
+    the same method: of P − function · Q, over the last round's Q. Rounded to f32, where all coefficients are positive,
+    so that their rounding counts no more than one of the result does."""
+    lo, hi = mpf(lo), mpf(hi)
+    grid = chebyshev_grid(lo, hi, 20 * (degree + 1))
+    values = [function(x) for x in grid]
+    rows = [[x ** j for j in range(degree + 1)] + [-v * x ** j for j in range(1, degree + 1)]
+            for x, v in zip(grid, values)]
+    shares, scales = [one / len(grid)] * len(grid), [one] * len(grid)
+    best, least = None, mp.inf
+    for _ in range(25):
+        masses = [s / (v * q) ** 2 for s, v, q in zip(shares, values, scales)]
+        size = 2 * degree + 1
+        moments = [[mp.fsum(m * r[i] * r[j] for m, r in zip(masses, rows)) for j in range(size)] for i in range(size)]
+        right = [mp.fsum(m * v * r[i] for m, v, r in zip(masses, values, rows)) for i in range(size)]
+        solved = list(mp.lu_solve(mp.matrix(moments), mp.matrix(right)))
+        ratio = [round_to(c, 24) for c in solved[:degree + 1]], [one] + [round_to(c, 24) for c in solved[degree + 1:]]
+        scales = [evaluate(ratio[1], x) for x in grid]
+        errors = [abs(evaluate(ratio[0], x) / q / v - 1) for x, v, q in zip(grid, values, scales)]
+        if max(errors) < least:
+            best, least = ratio, max(errors)
+        shares = [s * e for s, e in zip(shares, errors)]
+        total = mp.fsum(shares)
+        shares = [s / total for s in shares]
+    return best, least
+
+
 def series(direct, terms, near):
     """direct(x), or near 0, where that cancels, the sum of its Taylor terms."""
     return lambda x: direct(x) if abs(x) > near else mp.fsum(terms(k, x) for k in range(60))
@@ -149,6 +177,27 @@ ROWS = [
 ]
 
 
+def normal_tail(a):
+    """Φ(−a)."""
+    return mp.erfc(a / mp.sqrt(2)) / 2
+
+
+def narrow_weight(a):
+    """Of an error relative to Φ(−a): 1 where a f16 holds a · Φ(−a) to 11 bits, less where its subnormal numbers do and
+    where bf16's 8 bits alone are left."""
+    return max(one / 8, min(one, a * normal_tail(a) * 2 ** 13))
+
+
+# For results of 16 and 8 bits, in f32 alone. Name, what it is, function, weight, range, degree.
+NARROW_ROWS = [
+    ("exp2_narrow", "2^r, |r| ≤ 1/2; error relative",
+     lambda r: mpf(2) ** r, lambda r: mpf(2) ** -r, ("-0.505", "0.505"), 4),
+    ("log2_normal_tail_narrow", "log2(Φ(−a)), 0 ≤ a ≤ 13.9; error relative to Φ(−a), divided by 8 where f16 has no\n"
+     "/// bit of a · Φ(−a) left, and by less where it has a few",
+     lambda a: mp.log(normal_tail(a), 2), lambda a: narrow_weight(a) * mp.log(2), (0, "13.9"), 9),
+]
+
+
 def literal(value, bits):
     """Hexadecimal, exact."""
     if value == 0:
@@ -170,6 +219,16 @@ def call(indent, name, arguments):
         else:
             line += f", {argument}"
     return "\n".join([*lines, f"{line});"])
+
+
+def print_narrow(name, what, error, polynomials):
+    log2 = mp.nstr(mp.log(error, 2), 4)
+    print(name, 24, log2, file=sys.stderr)
+    print(f"\n/// {what}:\n/// f32 2^{log2}.")
+    for function, coefficients in polynomials.items():
+        print(f"template <class V>\nV {function}(V x) {{")
+        print(call("  ", "return horner", ["x", *(literal(c, 24) for c in coefficients)]))
+        print("}")
 
 
 def main():
@@ -198,6 +257,15 @@ BARACUDA_NUMERIC_BEGIN""")
         for bits, end in ((53, "  } else {"), (24, "  }\n}")):
             print(call("    ", "return horner", ["x", *(literal(c, bits) for c in fits[bits][0])]))
             print(end)
+    for name, what, function, weight, (lo, hi), degree in NARROW_ROWS:
+        coefficients, error = fit(function, weight, lo, hi, degree, 24)
+        print_narrow(name, what, error, {name: coefficients})
+    what = "tanh(x) / x of z = x², |x| ≤ 6.3, as kReciprocalScale · numerator / denominator; error relative"
+    scale = mpf(float.fromhex("0x1.7ab284p-2"))  # that of narrow.cuh
+    (numerator, denominator), error = fit_ratio(
+        lambda z: mp.tanh(mp.sqrt(z)) / mp.sqrt(z) / scale, 0, mpf("6.3") ** 2, 3)
+    print_narrow("tanh_narrow", what, error,
+                 {"tanh_numerator_narrow": numerator, "tanh_denominator_narrow": denominator})
     print("\nBARACUDA_NUMERIC_END\n// clang-format on\n\n#endif")
 
 

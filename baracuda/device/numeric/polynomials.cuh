@@ -196,6 +196,33 @@ V erfcx_tail(V x) {
   }
 }
 
+/// 2^r, |r| ≤ 1/2; error relative:
+/// f32 2^-18.48.
+template <class V>
+V exp2_narrow(V x) {
+  return horner(x, 0x1.ffffe6p-1f, 0x1.62e0bcp-1f, 0x1.ec0746p-3f, 0x1.ca252ep-5f, 0x1.398fd6p-7f);
+}
+
+/// log2(Φ(−a)), 0 ≤ a ≤ 13.9; error relative to Φ(−a), divided by 8 where f16 has no
+/// bit of a · Φ(−a) left, and by less where it has a few:
+/// f32 2^-16.39.
+template <class V>
+V log2_normal_tail_narrow(V x) {
+  return horner(x, -0x1.000054p+0f, -0x1.26b84ep+0f, -0x1.d54746p-2f, -0x1.bd1cb4p-5f, 0x1.2083fep-7f,
+                -0x1.12d918p-10f, 0x1.6c099ap-14f, -0x1.3949fcp-18f, 0x1.388752p-23f, -0x1.10e7eap-29f);
+}
+
+/// tanh(x) / x of z = x², |x| ≤ 6.3, as kReciprocalScale · numerator / denominator; error relative:
+/// f32 2^-21.04.
+template <class V>
+V tanh_numerator_narrow(V x) {
+  return horner(x, 0x1.5a1cd8p+1f, 0x1.578892p-2f, 0x1.a441f4p-8f, 0x1.8e8932p-17f);
+}
+template <class V>
+V tanh_denominator_narrow(V x) {
+  return horner(x, 0x1p+0f, 0x1.d4603p-2f, 0x1.60682cp-6f, 0x1.406372p-13f);
+}
+
 BARACUDA_NUMERIC_END
 // clang-format on
 

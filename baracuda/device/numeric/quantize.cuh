@@ -28,7 +28,10 @@ struct RowQuantization {
   bool finite() const { return scale == scale; }  ///< else the scale is NaN, and every code is clamp(zero_point)
 };
 
-inline int clamp_code(int code, int q_min, int q_max) { return code < q_min ? q_min : code > q_max ? q_max : code; }
+inline int clamp_code(int code, int q_min, int q_max) {
+  const int raised = code < q_min ? q_min : code;
+  return raised > q_max ? q_max : raised;
+}
 
 template <bool kSymmetric, class T>
 RowQuantization<T> quantization_of(const RowRange<T>& range, int q_min, int q_max) {
