@@ -9,6 +9,38 @@
 
 namespace baracuda {
 
+template <class T, int kElems>
+struct alignas(sizeof(T) * kElems) Vector {
+  T values[kElems];
+};
+
+/// A vector in registers, in words where it has some: narrow elements stay together until they are computed with, and
+/// one instruction loads or stores them.
+template <int kBytes>
+struct alignas(kBytes) Words {
+  unsigned values[kBytes / 4];
+};
+template <>
+struct Words<2> {
+  unsigned short values[1];
+};
+template <>
+struct Words<1> {
+  unsigned char values[1];
+};
+template <class T, int kElems>
+using WordsOf = Words<sizeof(Vector<T, kElems>)>;
+
+/// What the first input is taken as: as the others, unless it is a condition.
+template <bool kIsCondition, class Kind>
+struct FirstKindOf {
+  using type = Kind;
+};
+template <class Kind>
+struct FirstKindOf<true, Kind> {
+  using type = KindOf<Element::Bool>;
+};
+
 /// The types and steps of one kernel.
 template <ElementwiseConfig kConfig>
 struct ElementwiseKernel {
@@ -23,7 +55,7 @@ struct ElementwiseKernel {
   using Value = typename Kind::Value;
   using OutputStored = typename OutputKind::Stored;
   /// Of the first input.
-  using FirstKind = KindOf<kHasCondition ? Element::Bool : kConfig.element>;
+  using FirstKind = typename FirstKindOf<kHasCondition, Kind>::type;
   using FirstStored = typename FirstKind::Stored;
 
   /// What one element's inputs are in memory.
@@ -32,50 +64,66 @@ struct ElementwiseKernel {
     Stored y, z;
   };
 
-  template <class T>
-  struct alignas(sizeof(T) * kVectorElems) Vector {
-    T values[kVectorElems];
-  };
   struct InputVectors {
-    Vector<FirstStored> x;
-    Vector<Stored> y, z;
+    WordsOf<FirstStored, kVectorElems> x;
+    WordsOf<Stored, kVectorElems> y, z;
   };
+  using OutputVector = WordsOf<OutputStored, kVectorElems>;
 
   Value s0, s1;
 
   explicit ElementwiseKernel(const ElementwiseParams& params)
       : s0(scalar_value<Value>(params.scalars[0])), s1(scalar_value<Value>(params.scalars[1])) {}
 
-  OutputStored compute(FirstStored x, Stored y, Stored z) const {
+  /// As OutputKind::store takes it.
+  auto value(FirstStored x, Stored y, Stored z) const {
     if constexpr (kConfig.op == ElementwiseOp::Cast) {
-      return OutputKind::store(cast_value<OutputKind>(Kind::load(x)));
+      return cast_value<OutputKind>(Kind::load(x));
     } else {
-      return OutputKind::store(apply_row<kConfig.op>(FirstKind::load(x), Kind::load(y), Kind::load(z), s0, s1));
+      return apply_row<kConfig.op, Kind::kIsNarrow>(FirstKind::load(x), Kind::load(y), Kind::load(z), s0, s1);
+    }
+  }
+  OutputStored compute(FirstStored x, Stored y, Stored z) const { return OutputKind::store(value(x, y, z)); }
+
+  OutputVector compute(const InputVectors& inputs) const {
+    const auto x = __builtin_bit_cast(Vector<FirstStored, kVectorElems>, inputs.x);
+    const auto y = __builtin_bit_cast(Vector<Stored, kVectorElems>, inputs.y);
+    const auto z = __builtin_bit_cast(Vector<Stored, kVectorElems>, inputs.z);
+    constexpr bool kIsHalf = kConfig.output == Element::F16 || kConfig.output == Element::Bf16;
+    using Result = decltype(value(x.values[0], y.values[0], z.values[0]));
+    if constexpr (kIsHalf && OutputKind::kIsNarrow && kVectorElems % 2 == 0 && sizeof(Result) == sizeof(float)) {
+      OutputVector words;  // one instruction converts two
+#pragma unroll
+      for (int i = 0; i < kVectorElems; i += 2) {
+        const float low = value(x.values[i], y.values[i], z.values[i]);
+        const float high = value(x.values[i + 1], y.values[i + 1], z.values[i + 1]);
+        words.values[i / 2] = kConfig.output == Element::F16 ? f16x2_of_f32(low, high) : bf16x2_of_f32(low, high);
+      }
+      return words;
+    } else {
+      Vector<OutputStored, kVectorElems> results;
+#pragma unroll
+      for (int i = 0; i < kVectorElems; ++i) results.values[i] = compute(x.values[i], y.values[i], z.values[i]);
+      return __builtin_bit_cast(OutputVector, results);
     }
   }
 };
 
-/// One input's part of a row: from `data` on, `stride` is the size of an element, or 0.
+/// One input's part of a row: from `data` on, dense or one element again and again.
 struct ElementwiseInputRow {
   const char* data;
   bool constant;
-  bool aligned;  ///< its vectors start on multiples of their size
 };
 
-template <class T, class Vector>
-inline void load_vector(const ElementwiseInputRow& row, long long begin, Vector* vector) {
-  constexpr int kElems = sizeof(Vector) / sizeof(T);
+template <class T, int kElems>
+inline WordsOf<T, kElems> load_vector(const ElementwiseInputRow& row, long long begin) {
   const T* data = reinterpret_cast<const T*>(row.data);
-  if (row.constant) {
-    const T value = *data;
+  if (!row.constant) return *reinterpret_cast<const WordsOf<T, kElems>*>(data + begin);
+  Vector<T, kElems> vector;
+  const T value = *data;
 #pragma unroll
-    for (int i = 0; i < kElems; ++i) vector->values[i] = value;
-  } else if (row.aligned) {
-    *vector = *reinterpret_cast<const Vector*>(data + begin);
-  } else {
-#pragma unroll
-    for (int i = 0; i < kElems; ++i) vector->values[i] = data[begin + i];
-  }
+  for (int i = 0; i < kElems; ++i) vector.values[i] = value;
+  return __builtin_bit_cast(WordsOf<T, kElems>, vector);
 }
 
 template <class T>
@@ -85,50 +133,56 @@ inline T load_element(const ElementwiseInputRow& row, long long at) {
 
 /// Vectors `first`, `first + step`, … of a row of `row_elems`, kUnroll of them, counted from the last multiple of a
 /// vector's size at or before the output's begin: every vector of the output is aligned, and the first and the last may
-/// be partial. An input that lies otherwise is read element by element, neighbouring threads from the same lines.
+/// be partial. A partial one, and all where an input lies otherwise, go element by element, neighbouring threads from
+/// the same lines.
 template <ElementwiseConfig kConfig>
-inline void elementwise_row(const ElementwiseKernel<kConfig>& kernel, char* output, ElementwiseInputRow (&rows)[3],
-                            long long row_elems, long long first, long long step) {
+inline void elementwise_row(const ElementwiseKernel<kConfig>& kernel, char* output,
+                            const ElementwiseInputRow (&rows)[3], long long row_elems, long long first,
+                            long long step) {
   using Kernel = ElementwiseKernel<kConfig>;
   using Stored = typename Kernel::Stored;
   using FirstStored = typename Kernel::FirstStored;
   using OutputStored = typename Kernel::OutputStored;
   constexpr int kElems = Kernel::kVectorElems;
+  constexpr int kUnroll = Kernel::kUnroll;
   auto* out = reinterpret_cast<OutputStored*>(output);
   const int head = static_cast<int>(reinterpret_cast<unsigned long long>(output) / sizeof(OutputStored) % kElems);
+  const long long begin = first * kElems - head, stride = step * kElems;
+  bool aligned = true;
 #pragma unroll
   for (int k = 0; k < Kernel::kNumInputs; ++k) {
     const unsigned long long bytes = k == 0 ? sizeof(FirstStored) : sizeof(Stored);
     const unsigned long long origin = reinterpret_cast<unsigned long long>(rows[k].data) - head * bytes;
-    rows[k].aligned = origin % (bytes * kElems) == 0;
+    aligned &= rows[k].constant || origin % (bytes * kElems) == 0;
   }
+  const auto load = [&](long long at) {
+    typename Kernel::InputVectors inputs;
+    inputs.x = load_vector<FirstStored, kElems>(rows[0], at);
+    if constexpr (Kernel::kNumInputs > 1) inputs.y = load_vector<Stored, kElems>(rows[1], at);
+    if constexpr (Kernel::kNumInputs > 2) inputs.z = load_vector<Stored, kElems>(rows[2], at);
+    return inputs;
+  };
+  const auto store = [&](const typename Kernel::InputVectors& inputs, long long at) {
+    *reinterpret_cast<typename Kernel::OutputVector*>(out + at) = kernel.compute(inputs);
+  };
 
-  typename Kernel::InputVectors inputs[Kernel::kUnroll];
-  bool whole[Kernel::kUnroll];
+  if (aligned && begin >= 0 && begin + (kUnroll - 1) * stride + kElems <= row_elems) {
+    typename Kernel::InputVectors inputs[kUnroll];
 #pragma unroll
-  for (int i = 0; i < Kernel::kUnroll; ++i) {
-    const long long begin = (first + i * step) * kElems - head;
-    whole[i] = begin >= 0 && begin + kElems <= row_elems;
-    if (!whole[i]) continue;
-    load_vector<FirstStored>(rows[0], begin, &inputs[i].x);
-    if constexpr (Kernel::kNumInputs > 1) load_vector<Stored>(rows[1], begin, &inputs[i].y);
-    if constexpr (Kernel::kNumInputs > 2) load_vector<Stored>(rows[2], begin, &inputs[i].z);
+    for (int i = 0; i < kUnroll; ++i) inputs[i] = load(begin + i * stride);
+#pragma unroll
+    for (int i = 0; i < kUnroll; ++i) store(inputs[i], begin + i * stride);
+    return;
   }
-#pragma unroll
-  for (int i = 0; i < Kernel::kUnroll; ++i) {
-    const long long begin = (first + i * step) * kElems - head;
-    if (whole[i]) {
-      typename Kernel::template Vector<OutputStored> results;
-#pragma unroll
-      for (int j = 0; j < kElems; ++j)
-        results.values[j] = kernel.compute(inputs[i].x.values[j], inputs[i].y.values[j], inputs[i].z.values[j]);
-      *reinterpret_cast<decltype(results)*>(out + begin) = results;
+#pragma unroll 1
+  for (int i = 0; i < kUnroll; ++i) {
+    const long long from = begin + i * stride, to = from + kElems < row_elems ? from + kElems : row_elems;
+    if (aligned && from >= 0 && to - from == kElems) {
+      store(load(from), from);
       continue;
     }
-    const long long from = begin < 0 ? 0 : begin;
-    const long long to = begin + kElems < row_elems ? begin + kElems : row_elems;
 #pragma unroll 1
-    for (long long at = from; at < to; ++at) {
+    for (long long at = from < 0 ? 0 : from; at < to; ++at) {
       typename Kernel::Inputs input{};
       input.x = load_element<FirstStored>(rows[0], at);
       if constexpr (Kernel::kNumInputs > 1) input.y = load_element<Stored>(rows[1], at);
@@ -138,7 +192,6 @@ inline void elementwise_row(const ElementwiseKernel<kConfig>& kernel, char* outp
   }
 }
 
-/// Rows, and Contiguous, which is one row: `1 << lanes_log2` neighbouring threads share a chunk of one.
 template <ElementwiseConfig kConfig>
 inline void elementwise_rows(const ElementwiseParams& params) {
   using Kernel = ElementwiseKernel<kConfig>;
@@ -154,8 +207,7 @@ inline void elementwise_rows(const ElementwiseParams& params) {
     char* output = params.output;
     ElementwiseInputRow rows[3];
 #pragma unroll
-    for (int k = 0; k < Kernel::kNumInputs; ++k)
-      rows[k] = {params.inputs[k], params.axes[0].input_strides[k] == 0, false};
+    for (int k = 0; k < Kernel::kNumInputs; ++k) rows[k] = {params.inputs[k], params.axes[0].input_strides[k] == 0};
     long long chunk;
     if constexpr (kOneRow) {
       chunk = static_cast<long long>(item);
@@ -218,8 +270,7 @@ inline void elementwise_strided(const ElementwiseParams& params) {
 
 template <ElementwiseConfig kConfig>
 inline void elementwise_kernel(const ElementwiseParams& params) {
-  static_assert(traits_of(kConfig.op).elements.contains(kConfig.element),
-                "the row does not list this element");
+  static_assert(traits_of(kConfig.op).elements.contains(kConfig.element), "the row does not list this element");
   if constexpr (kConfig.variant == ElementwiseVariant::Strided)
     elementwise_strided<kConfig>(params);
   else

@@ -37,6 +37,7 @@ struct ElementwiseCase {
   int output_misalignment = 0;
   std::string in_place;   ///< "x", "y" or "z": the input that is the output
   bool counting = false;  ///< element i of an input has the bits of i: every value of a kind of 8 or 16 bits, in order
+  bool hostile = false;   ///< half of the values are random bits or special ones: zeros, limits, infinities, NaN
   bool scalars = false;   ///< drawn from the seed instead of the defaults
   int num_threads = 1;    ///< CPU
   std::uint64_t seed = 1;
@@ -59,6 +60,7 @@ void visit_fields(Self& self, Visit&& visit) {
   visit("output_misalignment", self.output_misalignment);
   visit("in_place", self.in_place);
   visit("counting", self.counting);
+  visit("hostile", self.hostile);
   visit("scalars", self.scalars);
   visit("num_threads", self.num_threads);
   visit("seed", self.seed);
@@ -92,9 +94,8 @@ struct ElementwiseBuffers {
 /// A case of any operator with odd sizes, padding, permuted, negative and broadcast strides, or in place, at random.
 ElementwiseCase random_elementwise_case(Random& random);
 
-/// Runs the case in guarded buffers, on inputs with every special value among them, and compares each result with the
-/// oracle's within the operator's tolerance, and every other byte with what it was. `bytes`: receives the output's
-/// buffer.
+/// Runs the case in guarded buffers and compares each result with the oracle's within the operator's tolerance, and
+/// every other byte with what it was. `bytes`: receives the output's buffer.
 Result<void> check_elementwise(const ElementwiseCase& value, const TestTarget& target,
                                std::vector<std::byte>* bytes = nullptr);
 

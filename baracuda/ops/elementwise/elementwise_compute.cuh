@@ -69,10 +69,30 @@ template <Element kElement>
 struct OperandKind<ElementwiseOp::Where, kElement>
     : PlainKind<typename UnsignedOfBytes<element_bytes(kElement)>::type> {};
 
+/// The sign of a NaN is what these two read, and what decode may drop.
+struct SignedF16Kind : KindOf<Element::F16> {
+  static Value load(Stored stored) {
+    return copysign(KindOf<Element::F16>::load(stored), from_bits<float>(static_cast<int>(stored) << 16));
+  }
+};
+template <>
+struct OperandKind<ElementwiseOp::Signbit, Element::F16> : SignedF16Kind {};
+template <>
+struct OperandKind<ElementwiseOp::Copysign, Element::F16> : SignedF16Kind {};
+
+/// What a row's formula calls x. Narrow: it is the value of a kind of 16 or 8 bits.
+template <ElementwiseOp kOp, bool kIsNarrow, class X>
+auto formula_argument(X x) {
+  if constexpr (kIsNarrow && traits_of(kOp).has_narrow_text)
+    return Narrow<X>{x};
+  else
+    return x;
+}
+
 /// The row's formula. X is the first input's type, bool where that is a condition; V that of the others.
-template <ElementwiseOp kOp, class X, class V>
-auto apply_row([[maybe_unused]] X x, [[maybe_unused]] V y, [[maybe_unused]] V z, [[maybe_unused]] V s0,
-               [[maybe_unused]] V s1) {
+template <ElementwiseOp kOp, bool kIsNarrow, class X, class V>
+auto apply_row(X first, [[maybe_unused]] V y, [[maybe_unused]] V z, [[maybe_unused]] V s0, [[maybe_unused]] V s1) {
+  [[maybe_unused]] const auto x = formula_argument<kOp, kIsNarrow>(first);
 #define ROW(Name, num_inputs, Elements, Output, tolerance, scalars, ...) \
   if constexpr (kOp == ElementwiseOp::Name) return __VA_ARGS__;
 #include "baracuda/ops/elementwise/elementwise_rows.def"

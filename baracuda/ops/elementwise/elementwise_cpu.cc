@@ -186,14 +186,15 @@ void fill_table(const ElementwiseCpuKernel& kernel, const ElementwiseParams& par
 
 }  // namespace
 
-ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element computed) {
-  if (computed == Element::F32 || computed == Element::F64) return elementwise_float_loop(target, op, computed);
+ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element element) {
+  const Element computed = compute_element(op, element);
+  if (computed == Element::F32 || computed == Element::F64)
+    return elementwise_float_loop(target, op, computed, element_bytes(element) < element_bytes(computed));
   const ElementwiseLoop loop = elementwise_signed_loop(target, op, computed);
   return loop ? loop : elementwise_unsigned_loop(target, op, computed);
 }
 
 ElementwiseCpuKernel elementwise_cpu_kernel(CpuTarget target, ElementwiseOp op, Element element, Element output) {
-  const Element computed = compute_element(op, element);
   ElementwiseCpuKernel kernel;
   if (op == ElementwiseOp::Cast) {
     kernel.loop = elementwise_cast_loop(target, element, output);
@@ -202,7 +203,7 @@ ElementwiseCpuKernel elementwise_cpu_kernel(CpuTarget target, ElementwiseOp op, 
     kernel.lookup = lookup_of(kernel, target, op, element, output);
     return kernel;
   }
-  kernel.loop = elementwise_loop(target, op, computed);
+  kernel.loop = elementwise_loop(target, op, element);
   if (op == ElementwiseOp::Where) {
     kernel.load_condition = elementwise_load(target, Element::Bool);
     return kernel;

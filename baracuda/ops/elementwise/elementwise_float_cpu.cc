@@ -16,9 +16,9 @@ HWY_BEFORE_NAMESPACE();
 namespace baracuda {
 namespace HWY_NAMESPACE {
 
-ElementwiseLoop FloatLoop(ElementwiseOp op, Element computed) {
+ElementwiseLoop FloatLoop(ElementwiseOp op, Element computed, bool is_narrow) {
   switch (computed) {
-    case Element::F32: return FindLoop<Element::F32>(op);
+    case Element::F32: return is_narrow ? FindLoop<Element::F32, true>(op) : FindLoop<Element::F32>(op);
     case Element::F64: return FindLoop<Element::F64>(op);
     default: return nullptr;
   }
@@ -33,8 +33,8 @@ HWY_AFTER_NAMESPACE();
 
 namespace baracuda {
 
-ElementwiseLoop elementwise_float_loop(CpuTarget target, ElementwiseOp op, Element computed) {
-  return BARACUDA_CPU_FUNCTION(target, FloatLoop)(op, computed);
+ElementwiseLoop elementwise_float_loop(CpuTarget target, ElementwiseOp op, Element computed, bool is_narrow) {
+  return BARACUDA_CPU_FUNCTION(target, FloatLoop)(op, computed, is_narrow);
 }
 
 }  // namespace baracuda

@@ -31,11 +31,11 @@ void EachValue(const ElementwiseBlock& block) {
   const V s0 = scalar_value<V>(block.scalars[0]), s1 = scalar_value<V>(block.scalars[1]);
   const std::int64_t count = block.count;  // which a store of bytes could change, for all the compiler knows
 #pragma GCC ivdep
-  for (std::int64_t i = 0; i < count; ++i) out[i] = apply_row<kOp, X, V>(x[i], y[i], z[i], s0, s1);
+  for (std::int64_t i = 0; i < count; ++i) out[i] = apply_row<kOp, false, X, V>(x[i], y[i], z[i], s0, s1);
 }
 
 /// A vector at a time, for formulas of floats, some of which branch where any of their values needs it.
-template <ElementwiseOp kOp, class T>
+template <ElementwiseOp kOp, bool kIsNarrow, class T>
 void EachVector(const ElementwiseBlock& block) {
   using V = Vec<T>;
   constexpr int kNumInputs = traits_of(kOp).num_inputs;
@@ -48,7 +48,7 @@ void EachVector(const ElementwiseBlock& block) {
     const V vx = load_lanes<V>(x);
     const V vy = kNumInputs > 1 ? load_lanes<V>(y) : vx;
     const V vz = kNumInputs > 2 ? load_lanes<V>(z) : vx;
-    store_lanes(apply_row<kOp, V, V>(vx, vy, vz, s0, s1), to);
+    store_lanes(apply_row<kOp, kIsNarrow, V, V>(vx, vy, vz, s0, s1), to);
   };
   std::int64_t i = 0;
   for (; i + kCount <= block.count; i += kCount) compute(inputs[0] + i, inputs[1] + i, inputs[2] + i, out + i);
@@ -60,26 +60,27 @@ void EachVector(const ElementwiseBlock& block) {
   std::copy_n(results, block.count - i, out + i);
 }
 
-template <ElementwiseOp kOp, Element kComputed>
+template <ElementwiseOp kOp, Element kComputed, bool kIsNarrow>
 constexpr ElementwiseLoop LoopOf() {
   using V = typename KindOf<kComputed>::Value;
   constexpr bool kIsFloat = kComputed == Element::F32 || kComputed == Element::F64;
   constexpr bool kIsPredicate = traits_of(kOp).output == ElementwiseOutput::Predicate;
+  constexpr bool kHasNarrowText = kIsNarrow && traits_of(kOp).has_narrow_text;  // if not, the loop is that of f32
   if constexpr (!traits_of(kOp).elements.contains(kComputed) || kOp == ElementwiseOp::Cast) return nullptr;
   // It moves bits, which are computed as unsigned integers.
   else if constexpr (kOp == ElementwiseOp::Where && !(kIsInteger<V> && !kIsSigned<V>))
     return nullptr;
   else if constexpr (kIsFloat && !kIsPredicate)
-    return &EachVector<kOp, V>;
+    return &EachVector<kOp, kHasNarrowText, V>;
   else
     return &EachValue<kOp, V>;
 }
 
-/// The loops of one type, by operator.
-template <Element kComputed>
+/// The loops of one type, by operator. Narrow: of the values of kinds of 16 and 8 bits.
+template <Element kComputed, bool kIsNarrow = false>
 ElementwiseLoop FindLoop(ElementwiseOp op) {
   static constexpr ElementwiseLoop kLoops[] = {
-#define ROW(Name, ...) LoopOf<ElementwiseOp::Name, kComputed>(),
+#define ROW(Name, ...) LoopOf<ElementwiseOp::Name, kComputed, kIsNarrow>(),
 #include "baracuda/ops/elementwise/elementwise_rows.def"
   };
   return kLoops[static_cast<std::size_t>(op)];

@@ -5,8 +5,8 @@
 
 namespace baracuda {
 
-/// A row's formula over blocks of values of `computed`.
-ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element computed);
+/// A row's formula over blocks of the values that `element` is computed as.
+ElementwiseLoop elementwise_loop(CpuTarget target, ElementwiseOp op, Element element);
 
 /// A cast from the values of `element` to those of `output`. Null where these are the same, as for the floats that
 /// elementwise_load or elementwise_store converts.
@@ -21,7 +21,7 @@ ElementwiseConversion elementwise_load(CpuTarget target, Element element);
 ElementwiseConversion elementwise_store(CpuTarget target, Element element, bool from_f64);
 
 // The parts of elementwise_loop, a file each; null for an operator that does not take the element.
-ElementwiseLoop elementwise_float_loop(CpuTarget target, ElementwiseOp op, Element computed);
+ElementwiseLoop elementwise_float_loop(CpuTarget target, ElementwiseOp op, Element computed, bool is_narrow);
 ElementwiseLoop elementwise_signed_loop(CpuTarget target, ElementwiseOp op, Element computed);
 ElementwiseLoop elementwise_unsigned_loop(CpuTarget target, ElementwiseOp op, Element computed);
 

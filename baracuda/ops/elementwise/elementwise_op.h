@@ -27,7 +27,13 @@ constexpr ElementSet element_set(Elements... elements) {
   return {(... | (1ull << static_cast<unsigned>(elements)))};
 }
 
-/// What rows call their elements and their tolerances, in units in the last place.
+struct ElementwiseTolerance {
+  int ulps;
+  bool has_narrow_text;
+};
+
+/// What rows call their elements and their tolerances, in units in the last place; elementwise_rows.def says what each
+/// means.
 namespace elementwise_words {
 inline constexpr ElementSet Float =
     element_set(Element::F16, Element::Bf16, Element::F32, Element::F64, Element::F8E4M3, Element::F8E5M2);
@@ -39,8 +45,9 @@ inline constexpr ElementSet Any = Number | element_set(Element::Bool);
 inline constexpr ElementSet Bits = Any | element_set(Element::Complex64);
 inline constexpr ElementSet Castable = Any;
 
-inline constexpr int kExact = 0;
-constexpr int kUlps(int n) { return n; }
+inline constexpr ElementwiseTolerance kExact{0, false};
+constexpr ElementwiseTolerance kUlps(int n) { return {n, false}; }
+constexpr ElementwiseTolerance kUlpsOrNarrow(int n) { return {n, true}; }
 }  // namespace elementwise_words
 
 /// The element of the output, as a row gives it.
@@ -52,13 +59,15 @@ struct ElementwiseTraits {
   ElementSet elements;
   ElementwiseOutput output;
   int ulps;
+  bool has_narrow_text;  ///< kinds of 16 and 8 bits are computed by formulas of Narrow values
 };
 /// A function, since of a constant for each row every kernel would carry all.
 constexpr ElementwiseTraits traits_of(ElementwiseOp op) {
   using namespace elementwise_words;
   switch (op) {
 #define ROW(Name, num_inputs, Elements, Output, tolerance, ...) \
-  case ElementwiseOp::Name: return {num_inputs, Elements, ElementwiseOutput::Output, tolerance};
+  case ElementwiseOp::Name:                                     \
+    return {num_inputs, Elements, ElementwiseOutput::Output, tolerance.ulps, tolerance.has_narrow_text};
 #include "baracuda/ops/elementwise/elementwise_rows.def"
   }
   return {};

@@ -27,10 +27,14 @@ struct OracleResult {
   T value;
   T magnitude;
   T subnormal_factor = 0;
+  T subnormal_term = 1;  ///< what is multiplied by it
 
   OracleResult(T value) : value(value), magnitude(std::fabs(value)) {}
-  OracleResult(T value, T magnitude, T subnormal_factor = 0)
-      : value(value), magnitude(magnitude), subnormal_factor(std::fabs(subnormal_factor)) {}
+  OracleResult(T value, T magnitude, T subnormal_factor = 0, T subnormal_term = 1)
+      : value(value),
+        magnitude(magnitude),
+        subnormal_factor(std::fabs(subnormal_factor)),
+        subnormal_term(std::fabs(subnormal_term)) {}
 };
 
 template <ElementwiseOp>
@@ -269,7 +273,7 @@ INTEGERS(Where, x != 0 ? y : z)
 FLOATS(Lerp, std::fabs(z) < T(0.5) ? x + z * (y - x) : y - (y - x) * (1 - z),
        oracle::size_of(x) + oracle::size_of(y) + oracle::size_of(z * (y - x)))
 FLOATS(Addcmul, x + s0 * y * z,
-       oracle::size_of(x) + oracle::size_of(s0 * y) + oracle::size_of(s0 * y * z), oracle::size_of(z))
+       oracle::size_of(x) + oracle::size_of(s0 * y) + oracle::size_of(s0 * y * z), z, s0 * y)
 // clang-format on
 
 #undef FLOATS

@@ -52,7 +52,8 @@ constexpr ElementwiseRow kRows[] = {
    elementwise_words::Elements,                                           \
    #Elements,                                                             \
    ElementwiseOutput::Output,                                             \
-   traits_of(ElementwiseOp::Name_).ulps,                                   \
+   traits_of(ElementwiseOp::Name_).ulps,                                  \
+   traits_of(ElementwiseOp::Name_).has_narrow_text,                       \
    scalars_of scalars.count,                                              \
    {scalars_of scalars.values[0], scalars_of scalars.values[1]},          \
    #__VA_ARGS__},
@@ -106,12 +107,13 @@ std::string elementwise_markdown() {
     const std::string_view output = row.output == ElementwiseOutput::SameAsInput ? "as input"
                                     : row.output == ElementwiseOutput::Predicate ? "bool"
                                                                                  : "chosen";
+    std::string within = row.ulps == 0 ? std::string("exact") : fmt::format("{} ulp", row.ulps);
+    if (row.has_narrow_text) within += " \u2020";
     // A bar would end the cell.
     std::string formula;
     for (char c : row.formula) formula.append(c == '|' ? "\\|" : std::string(1, c));
-    text +=
-        fmt::format("| `{}` | {} | {} | {} | {} | {} | `{}` |\n", row.name, row.num_inputs, row.elements_name, output,
-                    scalars, row.ulps == 0 ? std::string("exact") : fmt::format("{} ulp", row.ulps), formula);
+    text += fmt::format("| `{}` | {} | {} | {} | {} | {} | `{}` |\n", row.name, row.num_inputs, row.elements_name,
+                        output, scalars, within, formula);
   }
   return text;
 }

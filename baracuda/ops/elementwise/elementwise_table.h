@@ -22,6 +22,7 @@ struct ElementwiseRow {
   /// How far a float result may lie from the exact one, in units in the last place of the type that is computed in,
   /// before it is rounded to the output's kind. 0: the exact result rounded once.
   int ulps;
+  bool has_narrow_text;  ///< kinds of 16 and 8 bits: within 1/32 unit in the last place of the kind instead
   int num_scalars;
   double scalars[2];  ///< their defaults
   std::string_view formula;

@@ -18,6 +18,7 @@
 #include "baracuda/device/numeric/inverse_trig.cuh"
 #include "baracuda/device/numeric/lanes.cuh"
 #include "baracuda/device/numeric/log.cuh"
+#include "baracuda/device/numeric/narrow.cuh"
 #include "baracuda/device/numeric/pow.cuh"
 #include "baracuda/device/numeric/sigmoid.cuh"
 #include "baracuda/device/numeric/trig.cuh"
