@@ -120,9 +120,11 @@ using RowCandidate = Candidate<DynamicRangeQuantizeDescriptor>;
 
 DynamicRangeQuantizeConfig make_config(const DynamicRangeQuantizeDescriptor& descriptor, Variant variant) {
   DynamicRangeQuantizeConfig config{
-      .variant = variant, .element = descriptor.element, .symmetric = descriptor.symmetric, .block_per_row = false};
+      .variant = variant, .element = descriptor.element, .symmetric = descriptor.symmetric, .row_threads = 32};
   const std::int64_t pieces = (row_elems(descriptor.shape) + config.piece_elems() - 1) / config.piece_elems();
-  config.block_per_row = pieces > 32 * config.pieces_per_thread();
+  const int step = variant == Variant::Vectors ? 2 : 8;
+  while (config.row_threads < 256 && pieces > config.row_threads * config.pieces_per_thread())
+    config.row_threads *= step;
   return config;
 }
 
@@ -220,10 +222,11 @@ std::uint32_t fill_grid(const DynamicRangeQuantizeConfig& config, DynamicRangeQu
     for (int k = 0; k < params->num_axes; ++k)
       params->divisors[k] = make_fast_divisor(static_cast<unsigned>(params->axes[k].extent));
   std::int64_t rows_per_block = 1;
-  if (!config.block_per_row) {
+  if (!config.block_per_row()) {
     const std::int64_t pieces = (params->row_elems + config.piece_elems() - 1) / config.piece_elems();
-    // A thread for each two pieces: fewer threads with more loads in flight each than one for each.
-    const auto lanes_wanted = static_cast<std::uint64_t>(std::clamp<std::int64_t>((pieces + 1) / 2, 1, 32));
+    const int kept = DynamicRangeQuantizeConfig::pieces_per_thread();
+    // A thread for as many pieces as it keeps: what a row takes besides them is shared by more.
+    const auto lanes_wanted = static_cast<std::uint64_t>(std::clamp<std::int64_t>((pieces + kept - 1) / kept, 1, 32));
     params->lanes_log2 = static_cast<int>(std::bit_width(lanes_wanted - 1));
     rows_per_block = config.num_threads() >> params->lanes_log2;
   }
@@ -234,17 +237,17 @@ std::uint32_t fill_grid(const DynamicRangeQuantizeConfig& config, DynamicRangeQu
 }  // namespace
 
 jit::KernelSpec dynamic_range_quantize_kernel(const DynamicRangeQuantizeConfig& config, const CodeTarget& target) {
-  const auto [variant, element, symmetric, block_per_row] = config;
+  const auto [variant, element, symmetric, row_threads] = config;
   return {
-      .name = fmt::format("dynamic_range_quantize.{}.{}.{}{}", name_of(variant).stem, name_of(element),
-                          symmetric ? "symmetric" : "asymmetric", block_per_row ? ".block_per_row" : ""),
+      .name = fmt::format("dynamic_range_quantize.{}.{}.{}.{}", name_of(variant).stem, name_of(element),
+                          symmetric ? "symmetric" : "asymmetric", row_threads),
       .text = fmt::format(R"(#include "baracuda/ops/dynamic_range_quantize/dynamic_range_quantize.cuh"
 using namespace baracuda;
-constexpr DynamicRangeQuantizeConfig kConfig{{.variant = DynamicRangeQuantizeVariant::{}, .element = Element{{{}}}, .symmetric = {}, .block_per_row = {}}};
+constexpr DynamicRangeQuantizeConfig kConfig{{.variant = DynamicRangeQuantizeVariant::{}, .element = Element{{{}}}, .symmetric = {}, .row_threads = {}}};
 extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
 void baracuda_kernel(const __grid_constant__ DynamicRangeQuantizeParams params) {{ dynamic_range_quantize<kConfig>(params); }}
 )",
-                          name_of(variant).enumerator, static_cast<int>(element), symmetric, block_per_row),
+                          name_of(variant).enumerator, static_cast<int>(element), symmetric, row_threads),
       .target = target,
   };
 }
@@ -426,8 +429,7 @@ Result<void> DynamicRangeQuantizePlan::run(const Stream& stream, const Workspace
   }
   const DynamicRangeQuantizeConfig config = make_config(state.descriptor, prepared.variant);
   const std::uint32_t blocks = fill_grid(config, &prepared.params);
-  const cuda::LaunchShape shape{.grid = {blocks},
-                                .block = {static_cast<std::uint32_t>(DynamicRangeQuantizeConfig::num_threads())}};
+  const cuda::LaunchShape shape{.grid = {blocks}, .block = {static_cast<std::uint32_t>(config.num_threads())}};
   return cuda::launch(*state.kernels[static_cast<int>(prepared.variant)], stream, shape, &prepared.params)
       .transform_error(named);
 } catch (...) {

@@ -43,14 +43,14 @@ std::string to_string(const DynamicRangeQuantizeCase& value) {
   return print_case(DynamicRangeQuantizePlan::kName, value);
 }
 
-std::vector<double> random_row(Element element, std::int64_t length, Random& random) {
+std::vector<double> random_row(Element element, std::int64_t length, bool hostile, Random& random) {
   const auto uniform = [&] { return static_cast<double>(random.draw(-1000000, 1000000)) * 1e-6; };
   const double least = float_ulp(element, 0);
   const double greatest = element == Element::F16   ? 65504
                           : element == Element::F64 ? std::numeric_limits<double>::max()
                                                     : 3e38;
   std::vector<double> row(static_cast<std::size_t>(length));
-  const std::int64_t kind = random.draw(0, 11);
+  const std::int64_t kind = hostile ? random.draw(0, 11) : 11;
   const double size = std::ldexp(1.0, static_cast<int>(random.draw(-12, 12)));
   for (double& value : row) {
     switch (kind) {
@@ -92,7 +92,7 @@ Result<DynamicRangeQuantizeBuffers> DynamicRangeQuantizeBuffers::create(const Dy
       value.x_strides.empty() ? std::min(rows, 1 + kMaxDrawnElements / std::max<std::int64_t>(1, length)) : rows;
   for (std::int64_t row = 0; row < drawn_rows; ++row) {
     const std::int64_t offset = row_offset(shape, x_place.strides, row);
-    const std::vector<double> values = random_row(descriptor.element, length, random);
+    const std::vector<double> values = random_row(descriptor.element, length, value.hostile, random);
     for (std::int64_t i = 0; i < length; ++i)
       write_float(descriptor.element, values[static_cast<std::size_t>(i)],
                   x.image().data() + x_place.origin_bytes +
@@ -163,8 +163,6 @@ Result<void> check_dynamic_range_quantize(const DynamicRangeQuantizeCase& value,
 
 // ---- random cases ---------------------------------------------------------------------------------------------------
 
-namespace {}  // namespace
-
 DynamicRangeQuantizeCase random_dynamic_range_quantize_case(Random& random) {
   DynamicRangeQuantizeCase value;
   DynamicRangeQuantizeDescriptor& descriptor = value.descriptor;
@@ -180,8 +178,8 @@ DynamicRangeQuantizeCase random_dynamic_range_quantize_case(Random& random) {
   }
   const int rank = static_cast<int>(random.one_in(6) ? random.draw(1, kMaxRank) : random.draw(1, 3));
   descriptor.shape = Dims::filled(rank, 0);
-  // Around the lengths that lanes of a warp and a block keep in registers: 32 · 8 and 256 · 8 pieces.
-  constexpr std::int64_t kLengths[] = {1, 8, 16, 33, 64, 128, 256, 257, 1024, 2048, 2056, 4104};
+  // Around the lengths that lanes of a warp and blocks keep in registers: 8 pieces each of 32, 64, 128 and 256 threads.
+  constexpr std::int64_t kLengths[] = {1, 8, 16, 33, 64, 128, 256, 257, 1024, 2048, 2056, 4104, 8192, 8200};
   std::int64_t length = random.one_in(3) ? random.draw(0, 300) : random.pick(kLengths);
   if (random.one_in(60)) length = 16384 + 8 * random.draw(0, 2);
   descriptor.shape[rank - 1] = length;
@@ -196,6 +194,7 @@ DynamicRangeQuantizeCase random_dynamic_range_quantize_case(Random& random) {
   const int bytes = element_bytes(descriptor.element);
   if (random.one_in(3)) value.x_misalignment = bytes * static_cast<int>(random.draw(0, 15));
   if (random.one_in(3)) value.q_misalignment = static_cast<int>(random.draw(0, 15));
+  value.hostile = !random.one_in(4);
   value.zero_point = random.one_in(4);
   value.num_threads = static_cast<int>(random.draw(1, 3));
   value.seed = random.next() >> 32;
@@ -230,12 +229,14 @@ class DynamicRangeQuantizeOp final
     std::vector<jit::KernelSpec> kernels;
     const auto arch = choose_arch(name(), preference, device);
     if (!arch || arch->arch == Arch::Cpu) return kernels;
-    for (auto variant : {DynamicRangeQuantizeVariant::Vectors, DynamicRangeQuantizeVariant::Elements})
-      for (Element element : kElements)
-        for (bool symmetric : {true, false})
-          for (bool block_per_row : {false, true})
-            kernels.push_back(
-                dynamic_range_quantize_kernel({variant, element, symmetric, block_per_row}, arch->target));
+    for (Element element : kElements)
+      for (bool symmetric : {true, false}) {
+        const auto add = [&](DynamicRangeQuantizeVariant variant, int row_threads) {
+          kernels.push_back(dynamic_range_quantize_kernel({variant, element, symmetric, row_threads}, arch->target));
+        };
+        for (int row_threads : {32, 64, 128, 256}) add(DynamicRangeQuantizeVariant::Vectors, row_threads);
+        for (int row_threads : {32, 256}) add(DynamicRangeQuantizeVariant::Elements, row_threads);
+      }
     return kernels;
   }
 

@@ -14,14 +14,14 @@
 
 namespace baracuda::testing {
 
-/// One run of DynamicRangeQuantizePlan: the descriptor, and how its tensors lie in memory. The rows are of all kinds,
-/// see random_row.
+/// One run of DynamicRangeQuantizePlan: the descriptor, and how its tensors lie in memory.
 struct DynamicRangeQuantizeCase {
   DynamicRangeQuantizeDescriptor descriptor;
   Dims x_strides;          ///< rank 0: contiguous
   Dims q_strides;          ///< likewise
   int x_misalignment = 0;  ///< bytes past a 256-byte boundary; a multiple of the element size
   int q_misalignment = 0;
+  bool hostile = false;     ///< rows of every kind of random_row
   bool zero_point = false;  ///< wants zero points of a symmetric run
   int num_threads = 1;      ///< CPU
   std::uint64_t seed = 1;
@@ -35,6 +35,7 @@ void visit_fields(Self& self, Visit&& visit) {
   visit("q_strides", self.q_strides);
   visit("x_misalignment", self.x_misalignment);
   visit("q_misalignment", self.q_misalignment);
+  visit("hostile", self.hostile);
   visit("zero_point", self.zero_point);
   visit("num_threads", self.num_threads);
   visit("seed", self.seed);
@@ -56,9 +57,9 @@ struct DynamicRangeQuantizeBuffers {
   Result<void> check();
 };
 
-/// The values of a row to quantize, of a random kind: ordinary ones of any size, zeros, ties, subnormal numbers, the
-/// greatest numbers, one sign alone, and, more rarely, a NaN or an infinity among the others.
-std::vector<double> random_row(Element element, std::int64_t length, Random& random);
+/// The values of a row to quantize. Ordinary rows are uniform, of any size; among hostile ones there are also zeros,
+/// ties, subnormal numbers, the greatest numbers, one sign alone, and, more rarely, a NaN or an infinity.
+std::vector<double> random_row(Element element, std::int64_t length, bool hostile, Random& random);
 
 /// A case with odd sizes, padding, permuted, negative and broadcast strides, at random.
 DynamicRangeQuantizeCase random_dynamic_range_quantize_case(Random& random);

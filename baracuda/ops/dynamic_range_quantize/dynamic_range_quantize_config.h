@@ -16,10 +16,12 @@ struct DynamicRangeQuantizeConfig {
   DynamicRangeQuantizeVariant variant;
   Element element;
   bool symmetric;
-  /// A block has a row, for rows that are too long for the registers of a warp; else 1 to 32 lanes have one.
-  bool block_per_row;
+  /// 32: up to so many lanes of a warp have a row, and a block has several. 64, 128, 256: a block of so many has one,
+  /// for rows that are too long for the registers of a warp.
+  int row_threads;
 
-  static constexpr int num_threads() { return 256; }
+  constexpr bool block_per_row() const { return row_threads > 32; }
+  constexpr int num_threads() const { return block_per_row() ? row_threads : 256; }
   /// Pieces of a row, vectors or elements, that a thread keeps in registers between the two passes over it. What a row
   /// has beyond that is read a second time.
   static constexpr int pieces_per_thread() { return 8; }
@@ -42,7 +44,7 @@ struct DynamicRangeQuantizeParams {
   int* zero_point;  ///< may be null
   long long num_rows;
   long long row_elems;
-  long long x_inner_stride;  ///< bytes; Elements alone
+  long long x_inner_stride;  ///< bytes
   long long q_inner_stride;
   int q_min;
   int q_max;
@@ -50,7 +52,7 @@ struct DynamicRangeQuantizeParams {
   int num_axes;  ///< innermost first
   DynamicRangeQuantizeAxis axes[7];
   FastDivisor divisors[7];  ///< of the extents, where num_rows < 2^31
-  int lanes_log2;           ///< unless block_per_row: 1 << lanes_log2 neighbouring threads share a row
+  int lanes_log2;           ///< unless block_per_row(): 1 << lanes_log2 neighbouring threads share a row
 };
 
 }  // namespace baracuda

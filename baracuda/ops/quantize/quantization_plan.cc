@@ -446,7 +446,12 @@ int q_bits(const Problem& problem) {
 }
 
 QuantizeConfig make_config(const Problem& problem, Variant variant) {
-  return {.op = problem.op, .element = problem.element, .q_bits = q_bits(problem), .variant = variant};
+  const bool wide = num_elements(problem) > std::numeric_limits<std::int32_t>::max();
+  return {.op = problem.op,
+          .element = problem.element,
+          .q_bits = q_bits(problem),
+          .variant = variant,
+          .wide_index = wide && variant != Variant::Columns};
 }
 
 /// The kernels that some strides of the problem run on; none on the CPU.
@@ -461,7 +466,7 @@ std::vector<Variant> kernel_variants(const Problem& problem, const Selection& se
 }  // namespace
 
 jit::KernelSpec quantize_kernel(const QuantizeConfig& config, const CodeTarget& target) {
-  const auto [op, element, q_bits, variant] = config;
+  const auto [op, element, q_bits, variant, wide_index] = config;
   struct Name {
     std::string_view op, enumerator;
   };
@@ -475,14 +480,15 @@ jit::KernelSpec quantize_kernel(const QuantizeConfig& config, const CodeTarget& 
                                               : element == Element::F32  ? "F32"
                                                                          : "F64";
   return {
-      .name = fmt::format("{}.{}.{}_bit.{}", name.op, name_of(element), q_bits, name_of(variant).stem),
+      .name = fmt::format("{}.{}.{}_bit.{}{}", name.op, name_of(element), q_bits, name_of(variant).stem,
+                          wide_index ? ".wide" : ""),
       .text = fmt::format(R"(#include "baracuda/ops/quantize/quantize.cuh"
 using namespace baracuda;
-constexpr QuantizeConfig kConfig{{.op = QuantizeOp::{}, .element = Element::{}, .q_bits = {}, .variant = QuantizeVariant::{}}};
+constexpr QuantizeConfig kConfig{{.op = QuantizeOp::{}, .element = Element::{}, .q_bits = {}, .variant = QuantizeVariant::{}, .wide_index = {}}};
 extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
 void baracuda_kernel(const __grid_constant__ QuantizeParams params) {{ quantize<kConfig>(params); }}
 )",
-                          name.enumerator, element_enumerator, q_bits, name_of(variant).enumerator),
+                          name.enumerator, element_enumerator, q_bits, name_of(variant).enumerator, wide_index),
       .target = target,
   };
 }
@@ -617,11 +623,11 @@ Variant find_variant(const QuantizeParams& params, const Problem& problem) {
 }
 
 /// Fills what only the GPU needs and returns the number of blocks.
-std::uint32_t fill_grid(Variant variant, const Problem& problem, QuantizeParams* params) {
+std::uint32_t fill_grid(const QuantizeConfig& config, const Problem& problem, QuantizeParams* params) {
   std::int64_t items = params->num_elems;
   std::int64_t items_per_block = QuantizeConfig::num_threads();
-  if (variant == Variant::Generic) {
-    if (!is_wide(*params))
+  if (config.variant == Variant::Generic) {
+    if (!config.wide_index)
       for (int k = 0; k < params->num_axes; ++k)
         params->divisors[k] = make_fast_divisor(static_cast<unsigned>(params->axes[k].extent));
   } else {
@@ -635,11 +641,11 @@ std::uint32_t fill_grid(Variant variant, const Problem& problem, QuantizeParams*
     const ScalePattern pattern = scale_pattern(space);
     params->num_scales = pattern.count;
     const std::int64_t vector = vector_elems(problem);
-    if (variant == Variant::Contiguous) {
-      params->vectors_per_scale = pattern.repeat / vector;
+    if (config.variant == Variant::Contiguous) {
+      params->vectors_per_scale = std::max<std::int64_t>(1, pattern.repeat / vector);
       items = params->num_elems / vector;
-      items_per_block *= QuantizeConfig::unroll();
-      if (pattern.count > 1 && !is_wide(*params)) {
+      items_per_block *= config.unroll();
+      if (!config.wide_index) {
         params->vectors_per_scale_divisor = make_fast_divisor(static_cast<unsigned>(params->vectors_per_scale));
         params->num_scales_divisor = make_fast_divisor(static_cast<unsigned>(pattern.count));
       }
@@ -785,7 +791,7 @@ Result<void> QuantizationPlan<Descriptor>::run(const Stream& stream, const Works
     state.cpu_kernel(params, problem.op, problem.element, q_bits(problem), stream.num_threads());
     return {};
   }
-  const std::uint32_t blocks = fill_grid(*prepared.variant, problem, &params);
+  const std::uint32_t blocks = fill_grid(make_config(problem, *prepared.variant), problem, &params);
   const cuda::LaunchShape shape{.grid = {blocks}, .block = {static_cast<std::uint32_t>(QuantizeConfig::num_threads())}};
   return cuda::launch(*state.kernels[static_cast<int>(*prepared.variant)], stream, shape, &params)
       .transform_error(named<Descriptor>);

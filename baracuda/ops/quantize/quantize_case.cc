@@ -540,10 +540,12 @@ class QuantizationOp final
     if (!arch || arch->arch == Arch::Cpu) return kernels;
     for (Element element : kXElements)
       for (int q_bits : {8, 4})
-        for (QuantizeVariant variant :
-             {QuantizeVariant::Contiguous, QuantizeVariant::Columns, QuantizeVariant::Generic})
-          if (q_bits == 8 || kReadsQ<Descriptor> || kWritesQ<Descriptor>)
-            kernels.push_back(quantize_kernel({op_, element, q_bits, variant}, arch->target));
+        for (auto variant : {QuantizeVariant::Contiguous, QuantizeVariant::Columns, QuantizeVariant::Generic})
+          for (bool wide_index : {false, true}) {
+            if (q_bits == 4 && !kReadsQ<Descriptor> && !kWritesQ<Descriptor>) continue;
+            if (wide_index && variant == QuantizeVariant::Columns) continue;
+            kernels.push_back(quantize_kernel({op_, element, q_bits, variant, wide_index}, arch->target));
+          }
     return kernels;
   }
 

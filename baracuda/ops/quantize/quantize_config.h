@@ -19,10 +19,13 @@ struct QuantizeConfig {
   Element element;  ///< x's
   int q_bits;       ///< 8 or 4; 8 for the fake ops, which store no q. Its sign is in the params
   QuantizeVariant variant;
+  bool wide_index;  ///< more than 2^31 − 1 elements; Columns: false, its kernel counts in 64 bits
 
   static constexpr int num_threads() { return 256; }
-  /// Independent vectors, or elements, that one thread takes at a time.
-  static constexpr int unroll() { return 4; }
+  /// Independent vectors of one input, or elements, that one thread takes at a time. Columns loads as many in advance.
+  constexpr int unroll() const {
+    return variant == QuantizeVariant::Columns && op == QuantizeOp::FakeQuantizeBackward ? 2 : 4;
+  }
   /// Columns: rows that a thread prepares its scales for.
   static constexpr int rows_per_thread() { return 16; }
   /// Elements of x in a 16-byte vector.
@@ -66,15 +69,13 @@ struct QuantizeParams {
 
   long long num_elems;
 
-  // The GPU's. Divisors hold where num_elems < 2^31.
+  // The GPU's. Divisors hold without wide_index.
   FastDivisor divisors[kMaxQuantizeAxes];  ///< Generic: of the extents
   long long num_scales;                    ///< Contiguous, Columns
-  long long vectors_per_scale;             ///< Contiguous, where num_scales > 1
+  long long vectors_per_scale;             ///< Contiguous
   long long num_rows;                      ///< Columns
   FastDivisor vectors_per_scale_divisor, num_scales_divisor;
 };
-
-constexpr bool is_wide(const QuantizeParams& params) { return params.num_elems >= 1ll << 31; }
 
 constexpr int zero_point_at(const QuantizeParams& params, long long i) {
   if (!params.zero_point) return 0;

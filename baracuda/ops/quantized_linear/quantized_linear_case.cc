@@ -75,7 +75,7 @@ Result<QuantizedLinearBuffers> QuantizedLinearBuffers::create(const QuantizedLin
   const std::int64_t row_elems = d.k + value.x_padding;
   const std::int64_t drawn_rows = std::min(d.m, 1 + kMaxDrawnElements / std::max<std::int64_t>(1, row_elems));
   for (std::int64_t i = 0; i < drawn_rows; ++i) {
-    const std::vector<double> row = random_row(d.element, d.k, random);
+    const std::vector<double> row = random_row(d.element, d.k, value.hostile, random);
     for (std::int64_t p = 0; p < d.k; ++p)
       write_float(d.element, row[static_cast<std::size_t>(p)], at(x, d.element, i * row_elems + p));
   }
@@ -217,6 +217,7 @@ QuantizedLinearCase random_quantized_linear_case(Random& random) {
   if (random.one_in(4)) value.weight_misalignment = static_cast<int>(random.draw(0, 15));
   if (random.one_in(3)) value.y_misalignment = element_bytes(output_of(d)) * static_cast<int>(random.draw(0, 15));
   if (random.one_in(4)) value.act_q_misalignment = static_cast<int>(random.draw(0, 15));
+  value.hostile = !random.one_in(4);
   value.num_threads = static_cast<int>(random.draw(1, 3));
   value.seed = random.next() >> 32;
   return value;

@@ -19,8 +19,7 @@ struct EnumValues<Activation> {
   static constexpr auto& values = kActivations;
 };
 
-/// One run of QuantizedLinearPlan: the descriptor, and how its operands lie in memory. The rows of x are of all kinds,
-/// see random_row.
+/// One run of QuantizedLinearPlan: the descriptor, and how its operands lie in memory.
 struct QuantizedLinearCase {
   QuantizedLinearDescriptor descriptor;
   std::int64_t x_padding = 0;  ///< elements between rows
@@ -30,7 +29,8 @@ struct QuantizedLinearCase {
   int weight_misalignment = 0;
   int y_misalignment = 0;
   int act_q_misalignment = 0;
-  int num_threads = 1;  ///< CPU
+  bool hostile = false;  ///< rows of x of every kind of random_row
+  int num_threads = 1;   ///< CPU
   std::uint64_t seed = 1;
 };
 
@@ -45,6 +45,7 @@ void visit_fields(Self& self, Visit&& visit) {
   visit("weight_misalignment", self.weight_misalignment);
   visit("y_misalignment", self.y_misalignment);
   visit("act_q_misalignment", self.act_q_misalignment);
+  visit("hostile", self.hostile);
   visit("num_threads", self.num_threads);
   visit("seed", self.seed);
 }
