@@ -10,6 +10,7 @@ import sys
 import tempfile
 import types
 import unittest
+import unittest.mock
 from contextlib import redirect_stdout
 
 import support
@@ -224,10 +225,13 @@ print(json.dumps({
 }[sys.argv[1]]))
 """
 FAKE_TESTS = """#!/usr/bin/env python3
-import json, sys
+import json, os, pathlib, sys, time
+(pathlib.Path(os.environ["BARACUDA_CACHE_DIR"]) / "kernel").touch()
 arguments = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 assert arguments["--device"] == "cuda"
 if "Stream" in arguments.get("--gtest_filter", ""):
+    print("[ RUN      ] Add.a\\n[       OK ] Add.a (1 ms)\\n[ RUN      ] Add.b", flush=True)
+    time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
     sys.exit("crashed")
 suites = [dict(name=name, testsuite=[dict(name="a", status="RUN", result="COMPLETED")]) for name in ("Add", "Other")]
 json.dump(dict(testsuites=suites), open(arguments["--gtest_output"].removeprefix("json:"), "w"))
@@ -256,6 +260,12 @@ class Run(unittest.TestCase):
                                     env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
             return result, json.loads(out.read_text()) if out.exists() else None
 
+    def test_a_cache_stays(self):
+        with tempfile.TemporaryDirectory() as parent:
+            cache = pathlib.Path(parent) / "cache"
+            self.run_suite("--parts", "tests", "--cache", cache)
+            self.assertTrue((cache / "kernel").exists())
+
     def test_jobs_add_up(self):
         _, written = self.run_suite("--parts", "tests", "--jobs", "3")  # each of the fakes runs all tests
         self.assertEqual({"passed": 3, "failed": 0}, written["ops"]["add"]["parts"]["tests"])
@@ -264,12 +274,18 @@ class Run(unittest.TestCase):
         result, written = self.run_suite()
         self.assertEqual(1, result.returncode, result.stdout + result.stderr)
         good, bad = {"passed": 1, "failed": 0}, {"passed": 1, "failed": 1}
-        self.assertEqual({"tests": good, "graphs": good, "streams": {"passed": 0, "failed": 1},
+        self.assertEqual({"tests": good, "compile": good, "graphs": good, "streams": {"passed": 0, "failed": 1},
                           "verify": {"passed": 3, "failed": 0}, "memcheck": good, "racecheck": bad, "initcheck": good,
                           "synccheck": good}, written["ops"]["add"]["parts"])
         self.assertEqual(good, written["shared"]["tests"])
         self.assertEqual(("NVIDIA H200", "580.1", "13.0"), tuple(written[key] for key in ("device", "driver", "nvrtc")))
         self.assertIn("add: failed, ", result.stdout)
+        self.assertIn("status 1 in Add.b", result.stdout)
+
+    def test_a_part_has_a_limit(self):
+        with unittest.mock.patch.dict(os.environ, FAKE_SECONDS="60"):
+            result, _ = self.run_suite("--parts", "streams", "--limit", "1")
+        self.assertIn("status None in Add.b", result.stdout)
 
     def test_parts_can_be_picked(self):
         result, written = self.run_suite("--parts", "tests,verify")

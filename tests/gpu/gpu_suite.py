@@ -37,8 +37,10 @@ ONLY_FOR_TESTS = re.compile(r"_test\.cc$|^(gtest_main|call_counter|property|fiel
 
 # Seconds after which a part is ended and has failed. verify is first: it compiles most kernels, on all cores, into the
 # cache that the other parts read.
-TIME_LIMITS = {"verify": 400, "tests": 420, "graphs": 60, "streams": 60, "memcheck": 120, "racecheck": 240,
-               "initcheck": 120, "synccheck": 120, "bench": 300}
+TIME_LIMITS = {"verify": 400, "tests": 500, "compile": 500, "graphs": 60, "streams": 60, "memcheck": 240,
+               "racecheck": 240, "initcheck": 240, "synccheck": 240, "bench": 300}
+# Compiles every kernel for every architecture, on all cores and without a GPU: its part is compile, not tests.
+COMPILING = "Kernels.CompileWithoutSpills"
 SANITIZER_ERRORS = 86  # the exit status that tells errors found from tests failed
 
 
@@ -122,6 +124,11 @@ def count_gtest(report, ops):
     return dict(counts), failures
 
 
+def running_test(output):
+    """The last test that a gtest's output says it began."""
+    return (re.findall(r"^\[ RUN      \] (\S+)", output, re.MULTILINE) or ["no test"])[-1]
+
+
 def add_counts(total, counts):
     for op, count in counts.items():
         sums = total.setdefault(op, {"passed": 0, "failed": 0})
@@ -144,19 +151,21 @@ class Suite:
         self.options = options
         self.ops = ops
 
-    def gtest(self, seconds, pattern="*", arguments=(), prefix=()):
-        """The tests of the pattern in as many processes as --jobs says, each with its share."""
-        skipped = ":".join(f"*{camel_case(op)}*" for op in self.options.skip)
+    def gtest(self, seconds, pattern="*", without=(), arguments=(), prefix=(), jobs=None):
+        """The tests of the pattern in `jobs` processes, unless given as many as --jobs says, each with its share."""
+        left_out = ":".join([*without, *(f"*{camel_case(op)}*" for op in self.options.skip)])
         with tempfile.TemporaryDirectory() as folder:
-            reports = [pathlib.Path(folder) / f"{i}.json" for i in range(self.options.jobs)]
-            command = [*prefix, self.options.bin / "unit_tests", "--device=cuda", "--gtest_brief=1", *arguments,
-                       f"--gtest_filter={pattern}-{skipped}"]
+            reports = [pathlib.Path(folder) / f"{i}.json" for i in range(jobs or self.options.jobs)]
+            command = [*prefix, self.options.bin / "unit_tests", "--device=cuda", *arguments,
+                       f"--gtest_filter={pattern}-{left_out}"]
             runs = execute_gtest(lambda i: [*command, f"--gtest_output=json:{reports[i]}"], len(reports), seconds)
-            counts, failures, log = {}, [], ""
+            log = "".join(output for _, output in runs)
+            unfinished = [f"status {status} in {running_test(output)}" for (status, output), report in zip(runs, reports)
+                          if status is None or not report.exists()]
+            if unfinished:
+                return failed_part(self.ops), unfinished, log
+            counts, failures = {}, []
             for (status, output), report in zip(runs, reports):
-                log += output
-                if status is None or not report.exists():
-                    return failed_part(self.ops), [f"status {status}"], output
                 shard_counts, shard_failures = count_gtest(json.loads(report.read_text()), self.ops)
                 if status != 0 and not shard_failures:
                     # What a sanitizer found is not told apart by test: it counts against every op that was run.
@@ -168,7 +177,10 @@ class Suite:
         return counts, failures, log
 
     def tests(self, seconds):
-        return self.gtest(seconds, arguments=[] if self.options.quick else ["--full"])
+        return self.gtest(seconds, without=[COMPILING], arguments=[] if self.options.quick else ["--full"])
+
+    def compile(self, seconds):
+        return self.gtest(seconds, COMPILING, arguments=[] if self.options.quick else ["--full"], jobs=1)
 
     def graphs(self, seconds):
         return self.gtest(seconds, "*Graph*")
@@ -224,8 +236,10 @@ def describe_machine(tool):
 
 
 def run(options):
-    with tempfile.TemporaryDirectory(prefix="baracuda-cache-of-tests-") as cache:  # not the user's
-        os.environ["BARACUDA_CACHE_DIR"] = cache
+    with tempfile.TemporaryDirectory(prefix="baracuda-cache-of-tests-") as folder:
+        cache = options.cache or pathlib.Path(folder)  # not the user's
+        cache.mkdir(parents=True, exist_ok=True)
+        os.environ["BARACUDA_CACHE_DIR"] = str(cache)
         return run_parts(options)
 
 
@@ -247,14 +261,14 @@ def run_parts(options):
     for name in options.parts:
         start = time.monotonic()
         try:
-            counts, failures, output = suite.part(name)(TIME_LIMITS[name])
+            counts, failures, output = suite.part(name)(min(TIME_LIMITS[name], options.limit))
         except OSError as error:  # compute-sanitizer is not installed
             counts, failures, output = failed_part(suite.ops), [str(error)], ""
         passed = sum(count["passed"] for count in counts.values())
         print(f"{name}: {passed} passed, {sum(count['failed'] for count in counts.values())} failed "
               f"in {time.monotonic() - start:.1f} s", flush=True)
         if failures:
-            print(output[-2000:], *failures[:10], sep="\n  ", flush=True)
+            print(output[-2000:], *failures[:20], sep="\n  ", flush=True)
         all_failures += failures
         results[name] = counts
         if options.logs:
@@ -284,6 +298,10 @@ def main():
                          help="ops that are not tested now, whose results stay where nothing changed")
     running.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 1) // 2),
                          help="processes that share the tests; %(default)s here unless given")
+    running.add_argument("--limit", type=float, default=float("inf"), metavar="SECONDS",
+                         help="of each part, where that is less than its own")
+    running.add_argument("--cache", type=pathlib.Path,
+                         help="a folder whose compiled kernels stay for the next run; a temporary one unless given")
     running.add_argument("--quick", action="store_true", help="fewer cases, and no record")
     running.add_argument("--out", type=pathlib.Path, default=record.RECORD, help="the record that is written")
     running.add_argument("--logs", type=pathlib.Path, help="a folder for the output of each part")
