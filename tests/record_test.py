@@ -1,5 +1,6 @@
 """The GPU record is believed only while what it tested is unchanged, complete and passed."""
 
+import argparse
 import copy
 import io
 import json
@@ -226,6 +227,8 @@ print(json.dumps({
 """
 FAKE_TESTS = """#!/usr/bin/env python3
 import json, os, pathlib, sys, time
+if "--gtest_list_tests" in sys.argv:
+    sys.exit(print("Devices/AddTest.  # TypeParam = int\\n  a\\nAddMulTest.\\n  a\\nOther.\\n  a"))
 (pathlib.Path(os.environ["BARACUDA_CACHE_DIR"]) / "kernel").touch()
 arguments = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 assert arguments["--device"] == "cuda"
@@ -240,6 +243,16 @@ FAKE_SANITIZER = """#!/bin/sh
 # --tool TOOL --error-exitcode STATUS COMMAND...
 tool=$2; status=$4; shift 4; "$@" && [ $tool != racecheck ] || exit $status
 """
+
+
+class Skipping(unittest.TestCase):
+    def test_only_the_suites_of_an_op(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tests = pathlib.Path(folder) / "unit_tests"
+            tests.write_text(FAKE_TESTS)
+            tests.chmod(0o755)
+            options = argparse.Namespace(bin=tests.parent, skip=["add"])
+            self.assertEqual(["Devices/AddTest.*"], gpu_suite.Suite(options, [], ["add", "add_mul"]).skipped_suites)
 
 
 class Run(unittest.TestCase):

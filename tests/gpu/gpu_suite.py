@@ -147,13 +147,19 @@ def failed_part(ops):
 
 
 class Suite:
-    def __init__(self, options, ops):
+    def __init__(self, options, ops, all_ops):
         self.options = options
         self.ops = ops
+        self.skipped_suites = [f"{suite}.*" for suite in self.suites() if op_of_suite(suite, all_ops) in options.skip]
+
+    def suites(self):
+        command = [self.options.bin / "unit_tests", "--device=cuda", "--gtest_list_tests"]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return re.findall(r"^(\S+)\.(?:  #.*)?$", output, re.MULTILINE)
 
     def gtest(self, seconds, pattern="*", without=(), arguments=(), prefix=(), jobs=None):
         """The tests of the pattern in `jobs` processes, unless given as many as --jobs says, each with its share."""
-        left_out = ":".join([*without, *(f"*{camel_case(op)}*" for op in self.options.skip)])
+        left_out = ":".join([*without, *self.skipped_suites])
         with tempfile.TemporaryDirectory() as folder:
             reports = [pathlib.Path(folder) / f"{i}.json" for i in range(jobs or self.options.jobs)]
             command = [*prefix, self.options.bin / "unit_tests", "--device=cuda", *arguments,
@@ -255,7 +261,7 @@ def run_parts(options):
         check_built(options.bin, digests["ops"])
     elif json.loads(packed.read_text()) != current_digests(tool, nvrtc="13.0"):
         raise SystemExit(f"gpu_suite: the host sources have changed since {options.bin} was packed: build and pack again")
-    suite = Suite(options, [op for op in digests["ops"] if op not in options.skip])
+    suite = Suite(options, [op for op in digests["ops"] if op not in options.skip], digests["ops"])
     old = json.loads(record.RECORD.read_text()) if record.RECORD.exists() else None
     results, all_failures = {}, []
     for name in options.parts:
