@@ -755,7 +755,7 @@ void more_than_2_to_31_elements(Device device, Dims shape, Element q_element, Gr
   GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Name##CudaTest);                                                      \
                                                                                                                       \
   TEST_P(Name##Test, RandomCases) {                                                                                   \
-    random_cases<Name##Descriptor>(GetParam(), options().full ? 4000 : 1500, options().seed);                        \
+    random_cases<Name##Descriptor>(GetParam(), options().full ? 4000 : 1500, options().seed);                         \
   }                                                                                                                   \
   TEST_P(Name##Test, DesignedCases) { designed_cases<Name##Descriptor>(GetParam()); }                                 \
   TEST_P(Name##Test, CoveringSetSanitizer) { random_cases<Name##Descriptor>(GetParam(), 150, options().seed + 1); }   \
