@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import signal
 import subprocess
+import time
 
 import support
 
@@ -23,10 +24,13 @@ def execute(command, seconds, environment={}, errors=subprocess.STDOUT):
         return None, f"{output}\nended after {seconds} s: {' '.join(map(str, command))}\n"
 
 
-def execute_gtest(command_of, num_shards, seconds, environment={}):
-    """`execute` of command_of(i) for each of so many processes, which share the tests; all at once."""
+def execute_gtest(command_of, num_shards, seconds, environment={}, jobs=None):
+    """`execute` of command_of(i) for each of so many processes, which share the tests and the seconds: `jobs` at a time,
+    all at once unless given."""
+    end = time.monotonic() + seconds
+
     def shard(i):
-        return execute(command_of(i), seconds,
+        return execute(command_of(i), max(0, end - time.monotonic()),
                        {"GTEST_TOTAL_SHARDS": str(num_shards), "GTEST_SHARD_INDEX": str(i), **environment})
-    with concurrent.futures.ThreadPoolExecutor(num_shards) as pool:
+    with concurrent.futures.ThreadPoolExecutor(jobs or num_shards) as pool:
         return list(pool.map(shard, range(num_shards)))

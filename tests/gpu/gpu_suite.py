@@ -157,14 +157,15 @@ class Suite:
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return re.findall(r"^(\S+)\.(?:  #.*)?$", output, re.MULTILINE)
 
-    def gtest(self, seconds, pattern="*", without=(), arguments=(), prefix=(), jobs=None):
-        """The tests of the pattern in `jobs` processes, unless given as many as --jobs says, each with its share."""
+    def gtest(self, seconds, pattern="*", without=(), arguments=(), prefix=(), shares=None):
+        """The tests of the pattern in so many shares, unless given one for each of --jobs processes."""
         left_out = ":".join([*without, *self.skipped_suites])
         with tempfile.TemporaryDirectory() as folder:
-            reports = [pathlib.Path(folder) / f"{i}.json" for i in range(jobs or self.options.jobs)]
+            reports = [pathlib.Path(folder) / f"{i}.json" for i in range(shares or self.options.jobs)]
             command = [*prefix, self.options.bin / "unit_tests", "--device=cuda", *arguments,
                        f"--gtest_filter={pattern}-{left_out}"]
-            runs = execute_gtest(lambda i: [*command, f"--gtest_output=json:{reports[i]}"], len(reports), seconds)
+            runs = execute_gtest(lambda i: [*command, f"--gtest_output=json:{reports[i]}"], len(reports), seconds,
+                                 jobs=self.options.jobs)
             log = "".join(output for _, output in runs)
             unfinished = [f"status {status} in {running_test(output)}" for (status, output), report in zip(runs, reports)
                           if status is None or not report.exists()]
@@ -183,10 +184,12 @@ class Suite:
         return counts, failures, log
 
     def tests(self, seconds):
-        return self.gtest(seconds, without=[COMPILING], arguments=[] if self.options.quick else ["--full"])
+        # More shares than processes: some tests take minutes, and shares of one size would not end together.
+        return self.gtest(seconds, without=[COMPILING], arguments=[] if self.options.quick else ["--full"],
+                          shares=4 * self.options.jobs)
 
     def compile(self, seconds):
-        return self.gtest(seconds, COMPILING, arguments=[] if self.options.quick else ["--full"], jobs=1)
+        return self.gtest(seconds, COMPILING, arguments=[] if self.options.quick else ["--full"], shares=1)
 
     def graphs(self, seconds):
         return self.gtest(seconds, "*Graph*")
