@@ -18,11 +18,12 @@ namespace baracuda::testing {
 namespace {
 
 constexpr const char* kUsage =
-    "unit_tests [--device cpu|cuda[:i]] [--full] [--require_nvrtc] [--seed N] [gtest's own flags]\n"
+    "unit_tests [--device cpu|cuda[:i]] [--full] [--require_nvrtc] [--seed N] [--cache DIR] [gtest's own flags]\n"
     "  --device         tests on this device alone; fails where it is absent\n"
     "  --full           the full matrix instead of the covering set\n"
     "  --require_nvrtc  fail instead of skip where kernels cannot be compiled\n"
-    "  --seed           of everything random; 1 unless given\n";
+    "  --seed           of everything random; 1 unless given\n"
+    "  --cache          keeps compiled kernels there; unless given in a folder that goes at the end\n";
 
 /// Takes our flags, "--name=value" or "--name value", out of argv and leaves the rest to gtest.
 Result<Options> parse_options(int& argc, char** argv) {
@@ -45,6 +46,9 @@ Result<Options> parse_options(int& argc, char** argv) {
       auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), options.seed);
       if (error != std::errc() || end != text.data() + text.size())
         return Error::invalid_problem("--seed is \"" + std::string(text) + "\", expected a number ≥ 0");
+    } else if (name == "--cache") {
+      options.cache_dir = value();
+      if (options.cache_dir.empty()) return Error::invalid_problem("--cache expects a folder");
     } else if (argument == "--full") {
       options.full = true;
     } else if (argument == "--require_nvrtc") {
@@ -55,25 +59,36 @@ Result<Options> parse_options(int& argc, char** argv) {
   }
   argc = kept;
   argv[argc] = nullptr;
-  if (options.device) {
-    if (Result<DeviceInfo> info = DeviceInfo::of(*options.device); !info)
-      return Error::unsupported("--device " + options.device->name() + " was asked for: " + info.error().message);
-  }
   return options;
 }
 
-/// What tests compile does not reach the user's cache, nor do they find anything there. Removed at the end.
-class OwnCacheFolder {
+Result<void> check_present(const std::optional<Device>& device) {
+  if (!device) return {};
+  return DeviceInfo::of(*device).transform([](const DeviceInfo&) {}).transform_error([&](const Error& error) {
+    return Error::unsupported("--device " + device->name() + " was asked for: " + error.message);
+  });
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "unit_tests: error: %s\n", error.message.c_str());
+  return 2;
+}
+
+/// What tests compile does not reach the user's cache, nor do they find anything there. An own folder goes at the end.
+class CacheFolder {
  public:
-  OwnCacheFolder() : path_(::testing::TempDir() + "baracuda-cache-of-tests-" + std::to_string(getpid())) {
+  explicit CacheFolder(const std::string& given)
+      : own_(given.empty()),
+        path_(own_ ? ::testing::TempDir() + "baracuda-cache-of-tests-" + std::to_string(getpid()) : given) {
     setenv("BARACUDA_CACHE_DIR", path_.c_str(), 1);
   }
-  ~OwnCacheFolder() {
+  ~CacheFolder() {
     std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    if (own_) std::filesystem::remove_all(path_, ignored);
   }
 
  private:
+  bool own_;
   std::string path_;
 };
 
@@ -83,13 +98,12 @@ class OwnCacheFolder {
 int main(int argc, char** argv) {
   using namespace baracuda::testing;
   if (argc > 1 && argv[1] == kChildFlag) return run_child({argv + 2, argv + argc});
-  const OwnCacheFolder cache_folder;
   // Before gtest, which makes the parametrised tests while it starts.
   baracuda::Result<Options> options = parse_options(argc, argv);
-  if (!options) {
-    std::fprintf(stderr, "unit_tests: error: %s\n", options.error().message.c_str());
-    return 2;
-  }
+  if (!options) return fail(options.error());
+  // Before the library reads the environment.
+  const CacheFolder cache_folder(options->cache_dir);
+  if (const auto present = check_present(options->device); !present) return fail(present.error());
   set_options(*options);
   ::testing::InitGoogleTest(&argc, argv);
   if (argc > 1) {

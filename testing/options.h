@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "baracuda/core/device.h"
 
@@ -13,6 +14,7 @@ struct Options {
   bool full = false;             ///< --full: the full matrix instead of the covering set
   bool require_nvrtc = false;    ///< --require_nvrtc: what needs the compiler fails without it instead of being skipped
   std::uint64_t seed = 1;        ///< --seed: of everything random
+  std::string cache_dir;         ///< --cache: where compiled kernels stay; empty: in a folder that goes at the end
 };
 
 const Options& options();

@@ -163,7 +163,7 @@ class Suite:
         with tempfile.TemporaryDirectory() as folder:
             reports = [pathlib.Path(folder) / f"{i}.json" for i in range(shares or self.options.jobs)]
             command = [*prefix, self.options.bin / "unit_tests", "--device=cuda", *arguments,
-                       f"--gtest_filter={pattern}-{left_out}"]
+                       f"--cache={os.environ['BARACUDA_CACHE_DIR']}", f"--gtest_filter={pattern}-{left_out}"]
             runs = execute_gtest(lambda i: [*command, f"--gtest_output=json:{reports[i]}"], len(reports), seconds,
                                  jobs=self.options.jobs)
             log = "".join(output for _, output in runs)
@@ -184,7 +184,7 @@ class Suite:
         return counts, failures, log
 
     def tests(self, seconds):
-        # More shares than processes: some tests take minutes, and shares of one size would not end together.
+        # More shares than processes: some tests take a minute, and shares of one size would not end together.
         return self.gtest(seconds, without=[COMPILING], arguments=[] if self.options.quick else ["--full"],
                           shares=4 * self.options.jobs)
 
@@ -305,8 +305,8 @@ def main():
                          help="of " + ",".join(TIME_LIMITS) + "; all unless given")
     running.add_argument("--skip", type=lambda text: text.split(","), default=[], metavar="OP,OP",
                          help="ops that are not tested now, whose results stay where nothing changed")
-    running.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 1) // 2),
-                         help="processes that share the tests; %(default)s here unless given")
+    # The GPU is given to one process at a time: 15 of them slowed down some tests 18 times.
+    running.add_argument("--jobs", type=int, default=4, help="processes that share the tests; %(default)s unless given")
     running.add_argument("--limit", type=float, default=float("inf"), metavar="SECONDS",
                          help="of each part, where that is less than its own")
     running.add_argument("--cache", type=pathlib.Path,
