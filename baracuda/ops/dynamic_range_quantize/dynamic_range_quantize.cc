@@ -119,10 +119,13 @@ std::int64_t moved_bytes(const DynamicRangeQuantizeDescriptor& descriptor) {
 using RowCandidate = Candidate<DynamicRangeQuantizeDescriptor>;
 
 DynamicRangeQuantizeConfig make_config(const DynamicRangeQuantizeDescriptor& descriptor, Variant variant) {
-  DynamicRangeQuantizeConfig config{
-      .variant = variant, .element = descriptor.element, .symmetric = descriptor.symmetric, .row_threads = 32};
+  const bool vectors = variant == Variant::Vectors;
+  DynamicRangeQuantizeConfig config{.variant = variant,
+                                    .element = descriptor.element,
+                                    .symmetric = descriptor.symmetric,
+                                    .row_threads = vectors ? 8 : 32};
   const std::int64_t pieces = (row_elems(descriptor.shape) + config.piece_elems() - 1) / config.piece_elems();
-  const int step = variant == Variant::Vectors ? 2 : 8;
+  const int step = vectors ? 2 : 8;
   while (config.row_threads < 256 && pieces > config.row_threads * config.pieces_per_thread())
     config.row_threads *= step;
   return config;
@@ -221,15 +224,7 @@ std::uint32_t fill_grid(const DynamicRangeQuantizeConfig& config, DynamicRangeQu
   if (params->num_rows <= kMaxBlocks)
     for (int k = 0; k < params->num_axes; ++k)
       params->divisors[k] = make_fast_divisor(static_cast<unsigned>(params->axes[k].extent));
-  std::int64_t rows_per_block = 1;
-  if (!config.block_per_row()) {
-    const std::int64_t pieces = (params->row_elems + config.piece_elems() - 1) / config.piece_elems();
-    const int kept = DynamicRangeQuantizeConfig::pieces_per_thread();
-    // A thread for as many pieces as it keeps: what a row takes besides them is shared by more.
-    const auto lanes_wanted = static_cast<std::uint64_t>(std::clamp<std::int64_t>((pieces + kept - 1) / kept, 1, 32));
-    params->lanes_log2 = static_cast<int>(std::bit_width(lanes_wanted - 1));
-    rows_per_block = config.num_threads() >> params->lanes_log2;
-  }
+  const std::int64_t rows_per_block = config.num_threads() / config.row_threads;
   return static_cast<std::uint32_t>(
       std::min<std::int64_t>(kMaxBlocks, (params->num_rows + rows_per_block - 1) / rows_per_block));
 }

@@ -93,10 +93,11 @@ struct RowPiece<kConfig, false> {
 
 /// The range of a row from those of its threads, the same for all of them. Every thread of the block calls it.
 template <DynamicRangeQuantizeConfig kConfig, class Range>
-inline Range reduce_range(Range range, int lanes_log2, int parity) {
+inline Range reduce_range(Range range, int parity) {
   constexpr int kWarps = kConfig.num_threads() / 32;
-  for (int lane_bit = (kConfig.block_per_row() ? 5 : lanes_log2) - 1; lane_bit >= 0; --lane_bit)
-    range.merge(range.of_neighbour(1 << lane_bit));
+#pragma unroll
+  for (int mask = (kConfig.block_per_row() ? 32 : kConfig.row_threads) / 2; mask > 0; mask /= 2)
+    range.merge(range.of_neighbour(mask));
   if constexpr (kConfig.block_per_row()) {
     // Two sets, taken in turn: the barrier of one row also tells that the row before it has been read.
     __shared__ Range of_warps[2][kWarps];
@@ -116,17 +117,17 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
   constexpr bool kVectors = kConfig.variant == DynamicRangeQuantizeVariant::Vectors;
   constexpr int kElems = kConfig.piece_elems(), kKept = kConfig.pieces_per_thread();
   using Piece = RowPiece<kConfig>;
-  const int lanes = kConfig.block_per_row() ? kConfig.num_threads() : 1 << params.lanes_log2;
-  const int lane_idx = static_cast<int>(threadIdx.x) & (lanes - 1);
-  const long long rows_per_block = kConfig.num_threads() / lanes;
+  constexpr int kLanes = kConfig.row_threads;
+  const int lane_idx = static_cast<int>(threadIdx.x) & (kLanes - 1);
+  constexpr long long kRowsPerBlock = kConfig.num_threads() / kLanes;
   const long long num_pieces = params.row_elems / kElems;
   const bool wide = params.num_rows > 0x7fffffff;
 
   int parity = 0;
   // All threads take part in every reduction, those without a row too.
-  for (long long first = blockIdx.x * rows_per_block; first < params.num_rows;
-       first += gridDim.x * rows_per_block, parity ^= 1) {
-    const long long row = first + static_cast<int>(threadIdx.x) / lanes;
+  for (long long first = blockIdx.x * kRowsPerBlock; first < params.num_rows;
+       first += gridDim.x * kRowsPerBlock, parity ^= 1) {
+    const long long row = first + static_cast<int>(threadIdx.x) / kLanes;
     const bool has_row = row < params.num_rows;
     const long long pieces = has_row ? num_pieces : 0;
     const char* x = params.x;
@@ -154,11 +155,11 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
       return *reinterpret_cast<const Piece*>(from);
     };
     // Uniform for the threads, which the compiler can see: those that have less keep zeros, which are in every range.
-    const auto is_kept = [&](int i) { return static_cast<long long>(i) * lanes < num_pieces; };
-    const auto has_piece = [&](int i) { return has_row && lane_idx + i * lanes < num_pieces; };
+    const auto is_kept = [&](int i) { return static_cast<long long>(i) * kLanes < num_pieces; };
+    const auto has_piece = [&](int i) { return has_row && lane_idx + i * kLanes < num_pieces; };
     Piece kept[kKept];
 #pragma unroll
-    for (int i = 0; i < kKept && is_kept(i); ++i) kept[i] = has_piece(i) ? load(lane_idx + i * lanes) : Piece{};
+    for (int i = 0; i < kKept && is_kept(i); ++i) kept[i] = has_piece(i) ? load(lane_idx + i * kLanes) : Piece{};
     PartRange<kConfig.symmetric, Value> range{};
     const auto add = [&](const Piece& piece) {
       Value values[kElems];
@@ -169,8 +170,8 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
 #pragma unroll
     for (int i = 0; i < kKept && is_kept(i); ++i) add(kept[i]);
 #pragma unroll 4
-    for (long long piece = kKept * lanes + lane_idx; piece < pieces; piece += lanes) add(load(piece));
-    range = reduce_range<kConfig>(range, params.lanes_log2, parity);
+    for (long long piece = kKept * kLanes + lane_idx; piece < pieces; piece += kLanes) add(load(piece));
+    range = reduce_range<kConfig>(range, parity);
     if (!has_row) continue;
 
     const RowQuantizer<kConfig.element> quantizer(
@@ -190,15 +191,15 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
 #pragma unroll
       for (int i = 0; i < kKept && is_kept(i); ++i) {
         const Codes<kElems> codes = codes_of(kept[i]);
-        if (has_piece(i)) store(codes, lane_idx + i * lanes);
+        if (has_piece(i)) store(codes, lane_idx + i * kLanes);
       }
 #pragma unroll 1
-      for (long long piece = kKept * lanes + lane_idx; piece < pieces; piece += lanes)
+      for (long long piece = kKept * kLanes + lane_idx; piece < pieces; piece += kLanes)
         store(codes_of(load(piece)), piece);
     } else {
       // Such rows are rare: they are read again, one by one.
 #pragma unroll 1
-      for (long long i = lane_idx; i < params.row_elems; i += lanes) {
+      for (long long i = lane_idx; i < params.row_elems; i += kLanes) {
         const auto* from = reinterpret_cast<const Storage*>(x + i * params.x_inner_stride);
         q[i * params.q_inner_stride] =
             static_cast<char>(quantizer.code_by_definition(to_value<kConfig.element>(*from)));

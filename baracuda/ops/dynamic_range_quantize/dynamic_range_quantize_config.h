@@ -16,12 +16,12 @@ struct DynamicRangeQuantizeConfig {
   DynamicRangeQuantizeVariant variant;
   Element element;
   bool symmetric;
-  /// 32: up to so many lanes of a warp have a row, and a block has several. 64, 128, 256: a block of so many has one,
-  /// for rows that are too long for the registers of a warp.
+  /// Neighbouring threads that have a row: 8, 16 or 32 lanes of a warp, of which a block has several, or a block of 64,
+  /// 128 or 256, for rows that are too long for the registers of a warp. From 8 on a vector each is a line of memory.
   int row_threads;
 
   constexpr bool block_per_row() const { return row_threads > 32; }
-  constexpr int num_threads() const { return block_per_row() ? row_threads : 256; }
+  constexpr int num_threads() const { return block_per_row() ? row_threads : 64; }
   /// Pieces of a row, vectors or elements, that a thread keeps in registers between the two passes over it. What a row
   /// has beyond that is read a second time.
   static constexpr int pieces_per_thread() { return 8; }
@@ -52,7 +52,6 @@ struct DynamicRangeQuantizeParams {
   int num_axes;  ///< innermost first
   DynamicRangeQuantizeAxis axes[7];
   FastDivisor divisors[7];  ///< of the extents, where num_rows < 2^31
-  int lanes_log2;           ///< unless block_per_row(): 1 << lanes_log2 neighbouring threads share a row
 };
 
 }  // namespace baracuda
