@@ -261,9 +261,14 @@ std::uint32_t fill_grid(const ElementwiseConfig& config, ElementwiseParams* para
     for (int k = 1; k < params->num_axes; ++k) misaligned |= static_cast<std::uintptr_t>(params->axes[k].output_stride);
     // As partition_rows counts, in vectors of 16 bytes: those of the widest operand.
     const std::int64_t row_bytes = (params->axes[0].extent + config.vector_elems() - 1) / config.vector_elems() * 16;
+    // As often as leaves every GPU enough blocks.
+    constexpr std::int64_t kManyBlocks = 2048;
+    const std::int64_t vectors_per_group = std::int64_t{config.unroll()} * ElementwiseConfig::num_threads() * 16;
+    params->num_groups = static_cast<int>(
+        std::clamp<std::int64_t>(items * row_bytes / vectors_per_group / kManyBlocks, 1, config.max_groups()));
     const RowPartition partition =
-        partition_rows(row_bytes, misaligned % static_cast<std::uintptr_t>(vector_bytes) ? 1 : 0, config.unroll(),
-                       ElementwiseConfig::num_threads());
+        partition_rows(row_bytes, misaligned % static_cast<std::uintptr_t>(vector_bytes) ? 1 : 0,
+                       params->num_groups * config.unroll(), ElementwiseConfig::num_threads());
     params->lanes_log2 = partition.lanes_log2;
     params->chunks_per_row = partition.chunks_per_row;
     if (config.variant == Variant::Rows && !config.wide_index)

@@ -31,6 +31,21 @@ struct Words<1> {
 template <class T, int kElems>
 using WordsOf = Words<sizeof(Vector<T, kElems>)>;
 
+template <class Kind, int kElems>
+inline Vector<typename Kind::Value, kElems> values_of(const WordsOf<typename Kind::Stored, kElems>& words) {
+  Vector<typename Kind::Value, kElems> values;
+  if constexpr (__is_base_of(KindOf<Element::Bf16>, Kind) && kElems % 2 == 0) {
+#pragma unroll
+    for (int i = 0; i < kElems; ++i)  // in one instruction each
+      values.values[i] = __uint_as_float(i % 2 == 0 ? words.values[i / 2] << 16 : words.values[i / 2] & 0xffff0000u);
+  } else {
+    const auto stored = __builtin_bit_cast(Vector<typename Kind::Stored, kElems>, words);
+#pragma unroll
+    for (int i = 0; i < kElems; ++i) values.values[i] = Kind::load(stored.values[i]);
+  }
+  return values;
+}
+
 /// What the first input is taken as: as the others, unless it is a condition.
 template <bool kIsCondition, class Kind>
 struct FirstKindOf {
@@ -76,19 +91,20 @@ struct ElementwiseKernel {
       : s0(scalar_value<Value>(params.scalars[0])), s1(scalar_value<Value>(params.scalars[1])) {}
 
   /// As OutputKind::store takes it.
-  auto value(FirstStored x, Stored y, Stored z) const {
-    if constexpr (kConfig.op == ElementwiseOp::Cast) {
-      return cast_value<OutputKind>(Kind::load(x));
-    } else {
-      return apply_row<kConfig.op, Kind::kIsNarrow>(FirstKind::load(x), Kind::load(y), Kind::load(z), s0, s1);
-    }
+  auto value(typename FirstKind::Value x, Value y, Value z) const {
+    if constexpr (kConfig.op == ElementwiseOp::Cast)
+      return cast_value<OutputKind>(x);
+    else
+      return apply_row<kConfig.op, Kind::kIsNarrow>(x, y, z, s0, s1);
   }
-  OutputStored compute(FirstStored x, Stored y, Stored z) const { return OutputKind::store(value(x, y, z)); }
+  OutputStored compute(const Inputs& inputs) const {
+    return OutputKind::store(value(FirstKind::load(inputs.x), Kind::load(inputs.y), Kind::load(inputs.z)));
+  }
 
   OutputVector compute(const InputVectors& inputs) const {
-    const auto x = __builtin_bit_cast(Vector<FirstStored, kVectorElems>, inputs.x);
-    const auto y = __builtin_bit_cast(Vector<Stored, kVectorElems>, inputs.y);
-    const auto z = __builtin_bit_cast(Vector<Stored, kVectorElems>, inputs.z);
+    const auto x = values_of<FirstKind, kVectorElems>(inputs.x);
+    const auto y = values_of<Kind, kVectorElems>(inputs.y);
+    const auto z = values_of<Kind, kVectorElems>(inputs.z);
     constexpr bool kIsHalf = kConfig.output == Element::F16 || kConfig.output == Element::Bf16;
     using Result = decltype(value(x.values[0], y.values[0], z.values[0]));
     if constexpr (kIsHalf && OutputKind::kIsNarrow && kVectorElems % 2 == 0 && sizeof(Result) == sizeof(float)) {
@@ -103,7 +119,8 @@ struct ElementwiseKernel {
     } else {
       Vector<OutputStored, kVectorElems> results;
 #pragma unroll
-      for (int i = 0; i < kVectorElems; ++i) results.values[i] = compute(x.values[i], y.values[i], z.values[i]);
+      for (int i = 0; i < kVectorElems; ++i)
+        results.values[i] = OutputKind::store(value(x.values[i], y.values[i], z.values[i]));
       return __builtin_bit_cast(OutputVector, results);
     }
   }
@@ -113,82 +130,141 @@ struct ElementwiseKernel {
 struct ElementwiseInputRow {
   const char* data;
   bool constant;
+
+  template <class T>
+  T element(long long at) const {
+    return reinterpret_cast<const T*>(data)[constant ? 0 : at];
+  }
+  /// `data` may lie so that the vector at `at` is read at once.
+  template <class T, int kElems>
+  void load_vector(long long at, WordsOf<T, kElems>* vector) const {
+    *vector = *reinterpret_cast<const WordsOf<T, kElems>*>(reinterpret_cast<const T*>(data) + at);
+  }
+  template <class T, int kElems>
+  void fill_vector(WordsOf<T, kElems>* vector) const {
+    Vector<T, kElems> elements;
+    const T value = element<T>(0);
+#pragma unroll
+    for (int i = 0; i < kElems; ++i) elements.values[i] = value;
+    *vector = __builtin_bit_cast(WordsOf<T, kElems>, elements);
+  }
 };
 
-template <class T, int kElems>
-inline WordsOf<T, kElems> load_vector(const ElementwiseInputRow& row, long long begin) {
-  const T* data = reinterpret_cast<const T*>(row.data);
-  if (!row.constant) return *reinterpret_cast<const WordsOf<T, kElems>*>(data + begin);
-  Vector<T, kElems> vector;
-  const T value = *data;
+/// A row of an operator's inputs.
+template <ElementwiseConfig kConfig>
+struct ElementwiseInputRows {
+  using Kernel = ElementwiseKernel<kConfig>;
+  using FirstStored = typename Kernel::FirstStored;
+  using Stored = typename Kernel::Stored;
+  static constexpr int kNumInputs = Kernel::kNumInputs, kElems = Kernel::kVectorElems;
+
+  ElementwiseInputRow rows[3];
+
+  /// Whether what is dense lies so that vectors are read at once, counted from `head` elements before the row on.
+  bool aligned(int head) const {
+    bool result = true;
 #pragma unroll
-  for (int i = 0; i < kElems; ++i) vector.values[i] = value;
-  return __builtin_bit_cast(WordsOf<T, kElems>, vector);
-}
+    for (int k = 0; k < kNumInputs; ++k) {
+      const unsigned long long bytes = k == 0 ? sizeof(FirstStored) : sizeof(Stored);
+      const unsigned long long origin = reinterpret_cast<unsigned long long>(rows[k].data) - head * bytes;
+      result &= rows[k].constant || origin % (bytes * kElems) == 0;
+    }
+    return result;
+  }
+  bool all_constant() const {
+    bool result = true;
+#pragma unroll
+    for (int k = 0; k < kNumInputs; ++k) result &= rows[k].constant;
+    return result;
+  }
 
-template <class T>
-inline T load_element(const ElementwiseInputRow& row, long long at) {
-  return reinterpret_cast<const T*>(row.data)[row.constant ? 0 : at];
-}
+  /// What of the vectors is the same all along the row.
+  typename Kernel::InputVectors constants() const {
+    typename Kernel::InputVectors inputs;
+    if (rows[0].constant) rows[0].template fill_vector<FirstStored, kElems>(&inputs.x);
+    if (kNumInputs > 1 && rows[1].constant) rows[1].template fill_vector<Stored, kElems>(&inputs.y);
+    if (kNumInputs > 2 && rows[2].constant) rows[2].template fill_vector<Stored, kElems>(&inputs.z);
+    return inputs;
+  }
+  /// The rest of them. Not all are constant.
+  void load(long long at, typename Kernel::InputVectors* inputs) const {
+    if (kNumInputs == 1 || !rows[0].constant) rows[0].template load_vector<FirstStored, kElems>(at, &inputs->x);
+    if (kNumInputs > 1 && !rows[1].constant) rows[1].template load_vector<Stored, kElems>(at, &inputs->y);
+    if (kNumInputs > 2 && !rows[2].constant) rows[2].template load_vector<Stored, kElems>(at, &inputs->z);
+  }
+  typename Kernel::Inputs elements(long long at) const {
+    typename Kernel::Inputs inputs{};
+    inputs.x = rows[0].template element<FirstStored>(at);
+    if constexpr (kNumInputs > 1) inputs.y = rows[1].template element<Stored>(at);
+    if constexpr (kNumInputs > 2) inputs.z = rows[2].template element<Stored>(at);
+    return inputs;
+  }
+};
 
-/// Vectors `first`, `first + step`, … of a row of `row_elems`, kUnroll of them, counted from the last multiple of a
-/// vector's size at or before the output's begin: every vector of the output is aligned, and the first and the last may
-/// be partial. A partial one, and all where an input lies otherwise, go element by element, neighbouring threads from
-/// the same lines.
+/// `count` vectors of a row of `row_elems`, from number `first` on, `step` apart. They are counted from the last
+/// multiple of a vector's size at or before the output's begin: every vector of the output is aligned, and the first and
+/// the last may be partial. A partial one, and all where an input lies otherwise, go element by element, neighbouring
+/// threads from the same lines.
 template <ElementwiseConfig kConfig>
 inline void elementwise_row(const ElementwiseKernel<kConfig>& kernel, char* output,
-                            const ElementwiseInputRow (&rows)[3], long long row_elems, long long first,
-                            long long step) {
+                            const ElementwiseInputRows<kConfig>& rows, long long row_elems, long long first, int step,
+                            int count) {
   using Kernel = ElementwiseKernel<kConfig>;
-  using Stored = typename Kernel::Stored;
-  using FirstStored = typename Kernel::FirstStored;
   using OutputStored = typename Kernel::OutputStored;
+  using InputVectors = typename Kernel::InputVectors;
   constexpr int kElems = Kernel::kVectorElems;
   constexpr int kUnroll = Kernel::kUnroll;
   auto* out = reinterpret_cast<OutputStored*>(output);
   const int head = static_cast<int>(reinterpret_cast<unsigned long long>(output) / sizeof(OutputStored) % kElems);
-  const long long begin = first * kElems - head, stride = step * kElems;
-  bool aligned = true;
-#pragma unroll
-  for (int k = 0; k < Kernel::kNumInputs; ++k) {
-    const unsigned long long bytes = k == 0 ? sizeof(FirstStored) : sizeof(Stored);
-    const unsigned long long origin = reinterpret_cast<unsigned long long>(rows[k].data) - head * bytes;
-    aligned &= rows[k].constant || origin % (bytes * kElems) == 0;
-  }
-  const auto load = [&](long long at) {
-    typename Kernel::InputVectors inputs;
-    inputs.x = load_vector<FirstStored, kElems>(rows[0], at);
-    if constexpr (Kernel::kNumInputs > 1) inputs.y = load_vector<Stored, kElems>(rows[1], at);
-    if constexpr (Kernel::kNumInputs > 2) inputs.z = load_vector<Stored, kElems>(rows[2], at);
-    return inputs;
-  };
-  const auto store = [&](const typename Kernel::InputVectors& inputs, long long at) {
-    *reinterpret_cast<typename Kernel::OutputVector*>(out + at) = kernel.compute(inputs);
+  const bool aligned = rows.aligned(head);
+  const int stride = step * kElems;
+  long long at = first * kElems - head;
+  const auto store = [&](const InputVectors& inputs, long long to) {
+    *reinterpret_cast<typename Kernel::OutputVector*>(out + to) = kernel.compute(inputs);
   };
 
-  if (aligned && begin >= 0 && begin + (kUnroll - 1) * stride + kElems <= row_elems) {
-    typename Kernel::InputVectors inputs[kUnroll];
+  // Groups of kUnroll whole vectors; each is read while the one before it is computed.
+  const long long group_stride = static_cast<long long>(kUnroll) * stride;
+  const long long last_group = row_elems - (group_stride - stride) - kElems;
+  if (aligned && at >= 0 && at <= last_group && !rows.all_constant()) {
+    struct Group {
+      InputVectors inputs[kUnroll];
+    };
+    const InputVectors constants = rows.constants();
+    const auto load_group = [&](long long from) {
+      Group group;
 #pragma unroll
-    for (int i = 0; i < kUnroll; ++i) inputs[i] = load(begin + i * stride);
+      for (int i = 0; i < kUnroll; ++i) {
+        group.inputs[i] = constants;
+        rows.load(from + i * stride, &group.inputs[i]);
+      }
+      return group;
+    };
+    Group group = load_group(at);
+    bool more = true;
+#pragma unroll 1
+    while (more) {
+      count -= kUnroll;
+      more = count > 0 && at + group_stride <= last_group;
+      // The last group is read twice: behind a branch the compiler would read after the computation.
+      const Group next = load_group(more ? at + group_stride : at);
 #pragma unroll
-    for (int i = 0; i < kUnroll; ++i) store(inputs[i], begin + i * stride);
-    return;
+      for (int i = 0; i < kUnroll; ++i) store(group.inputs[i], at + i * stride);
+      at += group_stride;
+      group = next;
+    }
   }
 #pragma unroll 1
-  for (int i = 0; i < kUnroll; ++i) {
-    const long long from = begin + i * stride, to = from + kElems < row_elems ? from + kElems : row_elems;
-    if (aligned && from >= 0 && to - from == kElems) {
-      store(load(from), from);
+  for (; count > 0 && at < row_elems; --count, at += stride) {
+    if (aligned && at >= 0 && at + kElems <= row_elems) {
+      InputVectors inputs = rows.constants();
+      if (!rows.all_constant()) rows.load(at, &inputs);
+      store(inputs, at);
       continue;
     }
+    const long long end = at + kElems < row_elems ? at + kElems : row_elems;
 #pragma unroll 1
-    for (long long at = from < 0 ? 0 : from; at < to; ++at) {
-      typename Kernel::Inputs input{};
-      input.x = load_element<FirstStored>(rows[0], at);
-      if constexpr (Kernel::kNumInputs > 1) input.y = load_element<Stored>(rows[1], at);
-      if constexpr (Kernel::kNumInputs > 2) input.z = load_element<Stored>(rows[2], at);
-      out[at] = kernel.compute(input.x, input.y, input.z);
-    }
+    for (long long i = at < 0 ? 0 : at; i < end; ++i) out[i] = kernel.compute(rows.elements(i));
   }
 }
 
@@ -205,9 +281,9 @@ inline void elementwise_rows(const ElementwiseParams& params) {
   for (Index item = blockIdx.x * chunks_per_block + (threadIdx.x >> params.lanes_log2);
        item < static_cast<Index>(params.num_items); item += gridDim.x * chunks_per_block) {
     char* output = params.output;
-    ElementwiseInputRow rows[3];
+    ElementwiseInputRows<kConfig> inputs;
 #pragma unroll
-    for (int k = 0; k < Kernel::kNumInputs; ++k) rows[k] = {params.inputs[k], params.axes[0].input_strides[k] == 0};
+    for (int k = 0; k < Kernel::kNumInputs; ++k) inputs.rows[k] = {params.inputs[k], params.axes[0].input_strides[k] == 0};
     long long chunk;
     if constexpr (kOneRow) {
       chunk = static_cast<long long>(item);
@@ -220,11 +296,12 @@ inline void elementwise_rows(const ElementwiseParams& params) {
         const long long index = split_index<kConfig.wide_index>(row, params.axes[axis].extent, params.divisors[axis]);
         output += index * params.axes[axis].output_stride;
 #pragma unroll
-        for (int k = 0; k < Kernel::kNumInputs; ++k) rows[k].data += index * params.axes[axis].input_strides[k];
+        for (int k = 0; k < Kernel::kNumInputs; ++k) inputs.rows[k].data += index * params.axes[axis].input_strides[k];
       }
     }
-    elementwise_row<kConfig>(kernel, output, rows, params.axes[0].extent,
-                             chunk * (kConfig.unroll() << params.lanes_log2) + lane_idx, lanes);
+    const int count = kConfig.unroll() * (kConfig.max_groups() == 1 ? 1 : params.num_groups);
+    const long long first = chunk * (static_cast<long long>(count) << params.lanes_log2) + lane_idx;
+    elementwise_row<kConfig>(kernel, output, inputs, params.axes[0].extent, first, static_cast<int>(lanes), count);
   }
 }
 
@@ -264,7 +341,7 @@ inline void elementwise_strided(const ElementwiseParams& params) {
 #pragma unroll
     for (int i = 0; i < kConfig.unroll(); ++i)
       if (outputs[i])
-        *reinterpret_cast<OutputStored*>(outputs[i]) = kernel.compute(inputs[i].x, inputs[i].y, inputs[i].z);
+        *reinterpret_cast<OutputStored*>(outputs[i]) = kernel.compute(inputs[i]);
   }
 }
 

@@ -19,12 +19,16 @@ struct ElementwiseConfig {
   bool wide_index;  ///< more than 2^31 − 1 elements; Contiguous: false, its kernel counts in 64 bits
 
   static constexpr int num_threads() { return 256; }
-  /// Independent vectors, or elements, that one thread takes at a time: of narrow kinds and long formulas fewer,
-  /// because each element has its copy of the formula, which costs compile time and registers.
+  /// A formula of many instructions, whose every copy costs registers and time to compile.
+  constexpr bool is_long() const { return traits_of(op).ulps != 0; }
+  /// Independent vectors, or elements, that one thread takes at a time.
   constexpr int unroll() const {
-    const int most = (traits_of(op).ulps == 0 ? 32 : 16) / vector_elems();
-    return variant == ElementwiseVariant::Strided || most > 4 ? 4 : most;
+    if (variant == ElementwiseVariant::Strided) return 4;
+    const int wanted = (is_long() ? 8 : 32) / vector_elems();
+    return wanted > 4 ? 4 : wanted < 1 ? 1 : wanted;
   }
+  /// How often it does so before it is done, at most.
+  constexpr int max_groups() const { return is_long() && variant != ElementwiseVariant::Strided ? 8 : 1; }
   /// Elements that one 16-byte access of the widest operand holds.
   constexpr int vector_elems() const {
     const int input_bytes = element_bytes(element), output_bytes = element_bytes(output);
@@ -50,7 +54,8 @@ struct ElementwiseParams {
   FastDivisor divisors[8];  ///< of the extents; Strided and Rows without wide_index
 
   long long num_items;       ///< Strided: elements; else vectors of threads: rows · chunks_per_row
-  long long chunks_per_row;  ///< Rows, Contiguous: pieces of unroll() · lanes vectors
+  int num_groups;            ///< Rows, Contiguous: times a thread takes unroll() vectors
+  long long chunks_per_row;  ///< Rows, Contiguous: pieces of num_groups · unroll() · lanes vectors
   FastDivisor chunk_divisor;
   int lanes_log2;  ///< Rows, Contiguous: threads that share a chunk
 
