@@ -179,7 +179,8 @@ DynamicRangeQuantizeCase random_dynamic_range_quantize_case(Random& random) {
   const int rank = static_cast<int>(random.one_in(6) ? random.draw(1, kMaxRank) : random.draw(1, 3));
   descriptor.shape = Dims::filled(rank, 0);
   // Around the lengths that lanes of a warp and blocks keep in registers: 8 pieces each of 8 to 256 threads.
-  constexpr std::int64_t kLengths[] = {1, 8, 16, 33, 64, 128, 256, 257, 264, 512, 520, 1024, 2048, 2056, 4104, 8192, 8200};
+  constexpr std::int64_t kLengths[] = {1,   8,   16,   33,   64,   128,  256,  257, 264,
+                                       512, 520, 1024, 2048, 2056, 4104, 8192, 8200};
   std::int64_t length = random.one_in(3) ? random.draw(0, 300) : random.pick(kLengths);
   if (random.one_in(60)) length = 16384 + 8 * random.draw(0, 2);
   descriptor.shape[rank - 1] = length;

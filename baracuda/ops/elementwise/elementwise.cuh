@@ -31,6 +31,7 @@ struct Words<1> {
 template <class T, int kElems>
 using WordsOf = Words<sizeof(Vector<T, kElems>)>;
 
+/// What a vector's elements are computed with.
 template <class Kind, int kElems>
 inline Vector<typename Kind::Value, kElems> values_of(const WordsOf<typename Kind::Stored, kElems>& words) {
   Vector<typename Kind::Value, kElems> values;
@@ -202,9 +203,9 @@ struct ElementwiseInputRows {
 };
 
 /// `count` vectors of a row of `row_elems`, from number `first` on, `step` apart. They are counted from the last
-/// multiple of a vector's size at or before the output's begin: every vector of the output is aligned, and the first and
-/// the last may be partial. A partial one, and all where an input lies otherwise, go element by element, neighbouring
-/// threads from the same lines.
+/// multiple of a vector's size at or before the output's begin: every vector of the output is aligned, and the first
+/// and the last may be partial. A partial one, and all where an input lies otherwise, go element by element,
+/// neighbouring threads from the same lines.
 template <ElementwiseConfig kConfig>
 inline void elementwise_row(const ElementwiseKernel<kConfig>& kernel, char* output,
                             const ElementwiseInputRows<kConfig>& rows, long long row_elems, long long first, int step,
@@ -283,7 +284,8 @@ inline void elementwise_rows(const ElementwiseParams& params) {
     char* output = params.output;
     ElementwiseInputRows<kConfig> inputs;
 #pragma unroll
-    for (int k = 0; k < Kernel::kNumInputs; ++k) inputs.rows[k] = {params.inputs[k], params.axes[0].input_strides[k] == 0};
+    for (int k = 0; k < Kernel::kNumInputs; ++k)
+      inputs.rows[k] = {params.inputs[k], params.axes[0].input_strides[k] == 0};
     long long chunk;
     if constexpr (kOneRow) {
       chunk = static_cast<long long>(item);
@@ -340,8 +342,7 @@ inline void elementwise_strided(const ElementwiseParams& params) {
     }
 #pragma unroll
     for (int i = 0; i < kConfig.unroll(); ++i)
-      if (outputs[i])
-        *reinterpret_cast<OutputStored*>(outputs[i]) = kernel.compute(inputs[i]);
+      if (outputs[i]) *reinterpret_cast<OutputStored*>(outputs[i]) = kernel.compute(inputs[i]);
   }
 }
 
