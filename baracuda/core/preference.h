@@ -1,9 +1,11 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <optional>
+#include <type_traits>
 
 #include "baracuda/core/arch.h"
 #include "baracuda/core/hash.h"
@@ -19,6 +21,17 @@ enum class Determinism : std::uint8_t {
   MatchesCpu = 3,      ///< also: the same bits as the CPU backend
 };
 
+/// "any", "run_to_run", "batch_invariant", "matches_cpu"; "invalid" for a value outside the enumeration.
+constexpr const char* name_of(Determinism determinism) {
+  switch (determinism) {
+    case Determinism::Any: return "any";
+    case Determinism::RunToRun: return "run_to_run";
+    case Determinism::BatchInvariant: return "batch_invariant";
+    case Determinism::MatchesCpu: return "matches_cpu";
+  }
+  return "invalid";
+}
+
 /// A set of enumerators, as bits.
 template <class E>
 class EnumSet {
@@ -26,6 +39,11 @@ class EnumSet {
   constexpr EnumSet() = default;
   constexpr EnumSet(std::initializer_list<E> values) {
     for (E value : values) bits_ |= bit(value);
+  }
+  static constexpr EnumSet of_bits(std::uint32_t bits) {
+    EnumSet set;
+    set.bits_ = bits;
+    return set;
   }
   constexpr bool contains(E value) const { return bits_ & bit(value); }
   constexpr bool empty() const { return bits_ == 0; }
@@ -36,6 +54,11 @@ class EnumSet {
   static constexpr std::uint32_t bit(E value) { return 1u << (static_cast<unsigned>(value) & 31); }
   std::uint32_t bits_ = 0;
 };
+
+template <class E, class Visit>
+void visit_fields(const EnumSet<E>& set, Visit&& visit) {
+  visit("bits", set.bits());
+}
 
 /// What a caller demands of the choice. What cannot be met is an Unsupported error, never a silent fall-back.
 struct PlanPreference {
@@ -53,14 +76,15 @@ struct PlanPreference {
   friend bool operator==(const PlanPreference&, const PlanPreference&) = default;
 };
 
-template <class Visit>
-void visit_fields(const PlanPreference& preference, Visit&& visit) {
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, PlanPreference>
+void visit_fields(Self& preference, Visit&& visit) {
   visit("determinism", preference.determinism);
   visit("max_workspace_bytes", preference.max_workspace_bytes);
   visit("force_backend", preference.force_backend);
-  visit("exclude_backends", preference.exclude_backends.bits());
+  visit("exclude_backends", preference.exclude_backends);
   visit("force_arch", preference.force_arch);
-  visit("exclude_archs", preference.exclude_archs.bits());
+  visit("exclude_archs", preference.exclude_archs);
   visit("force_cpu_target", preference.force_cpu_target);
   visit("autotune", preference.autotune);
 }

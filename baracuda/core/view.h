@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #include "baracuda/core/device.h"
@@ -49,6 +50,12 @@ template <> struct ElementOf<bool> : ElementIs<Element::Bool> {};
 /// Bytes that `shape` takes in row-major order without gaps, packed kinds rounded up to whole bytes; 0 where a size is
 /// negative or the product passes 2^63 (the bounds check rejects such a view).
 BARACUDA_API std::uint64_t contiguous_bytes(Element element, const Dims& shape);
+
+/// The bytes that a view's elements reach, from the lowest to the highest and all between them: the least buffer that it
+/// fits in. Empty where it has no elements, nothing where it leaves the address space. For a known element, extents
+/// ≥ 0 and as many strides as extents.
+BARACUDA_API std::optional<ByteRange> reached_bytes(const void* data, Element element, const Dims& shape,
+                                                    const Dims& strides);
 
 namespace internal {
 

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <limits>
 
@@ -13,39 +12,6 @@ namespace baracuda {
 namespace {
 
 constexpr std::uintptr_t kWorkspaceAlignment = 256;
-
-/// The least and the greatest offset, in elements, that shape and strides reach. False on overflow.
-bool offset_range(const Dims& shape, const Dims& strides, std::int64_t* least, std::int64_t* greatest) {
-  *least = *greatest = 0;
-  for (int axis = 0; axis < shape.size(); ++axis) {
-    if (shape[axis] <= 1) continue;
-    std::int64_t span;
-    if (__builtin_mul_overflow(shape[axis] - 1, strides[axis], &span)) return false;
-    std::int64_t* side = span < 0 ? least : greatest;
-    if (__builtin_add_overflow(*side, span, side)) return false;
-  }
-  return true;
-}
-
-/// Adds a byte offset to an address. False where the result would leave the address space.
-bool checked_address(const void* data, std::int64_t offset_bytes, std::uintptr_t* address) {
-  const auto base = reinterpret_cast<std::uintptr_t>(data);
-  *address = base + static_cast<std::uintptr_t>(offset_bytes);
-  return offset_bytes < 0 ? *address < base : *address >= base;
-}
-
-/// The bytes that the elements at offsets least … greatest from `data` occupy. False on overflow.
-bool byte_reach(const void* data, Element element, std::int64_t least, std::int64_t greatest, Reach* reach) {
-  const ElementLayout layout = find_element(element)->layout;
-  // Blocks hold a power of two of elements: element i lies in block floor(i / block_elems), for negative i too.
-  const int shift = std::countr_zero(static_cast<unsigned>(layout.block_elems));
-  std::int64_t first_byte, last_byte;
-  if (__builtin_mul_overflow(least >> shift, layout.block_bytes, &first_byte) ||
-      __builtin_mul_overflow(greatest >> shift, layout.block_bytes, &last_byte) ||
-      __builtin_add_overflow(last_byte, layout.block_bytes, &last_byte))
-    return false;
-  return checked_address(data, first_byte, &reach->begin) && checked_address(data, last_byte, &reach->end);
-}
 
 }  // namespace
 
@@ -96,7 +62,7 @@ Result<void> ArgChecker::pointer(std::string_view field, const void* data, Eleme
   return {};
 }
 
-Result<Reach> ArgChecker::inside(std::string_view field, Reach reach, ByteRange buffer) const {
+Result<Reach> ArgChecker::inside(std::string_view field, ByteRange reach, ByteRange buffer) const {
   if (reach.begin < buffer.begin) [[unlikely]]
     return Error::invalid_problem(fmt::format("{}: {} reaches {} bytes before the begin of its buffer", plan_, field,
                                               buffer.begin - reach.begin));
@@ -108,7 +74,7 @@ Result<Reach> ArgChecker::inside(std::string_view field, Reach reach, ByteRange 
     return Error::buffer_too_small(fmt::format("{}: {} needs a buffer of {} bytes, got {}", plan_, field, needed, got),
                                    needed, got);
   }
-  return reach;
+  return Reach{reach.begin, reach.end};
 }
 
 Result<Reach> ArgChecker::tensor(std::string_view field, const TensorRef& view, Element element,
@@ -125,13 +91,11 @@ Result<Reach> ArgChecker::tensor(std::string_view field, const TensorRef& view, 
     if (extent == 0) return Reach{};
   BARACUDA_RETURN_IF_ERROR(pointer(field, view.data, element));
 
-  std::int64_t least, greatest;
-  Reach reach;
-  if (!offset_range(shape, view.strides, &least, &greatest) || !byte_reach(view.data, element, least, greatest, &reach))
-      [[unlikely]]
+  const std::optional<ByteRange> reach = reached_bytes(view.data, element, shape, view.strides);
+  if (!reach) [[unlikely]]
     return Error::invalid_problem(fmt::format("{}: {}, shape {} with strides {}, reaches outside the address space",
                                               plan_, field, shape.to_string(), view.strides.to_string()));
-  return inside(field, reach, view.buffer);
+  return inside(field, *reach, view.buffer);
 }
 
 Result<Reach> ArgChecker::vector(std::string_view field, const VectorRef& view, Element element, std::int64_t length,
@@ -147,11 +111,11 @@ Result<Reach> ArgChecker::vector(std::string_view field, const VectorRef& view, 
   }
   if (length == 0) return Reach{};
   BARACUDA_RETURN_IF_ERROR(pointer(field, view.data, element));
-  Reach reach;
-  if (!byte_reach(view.data, element, 0, length - 1, &reach)) [[unlikely]]
+  const std::optional<ByteRange> reach = reached_bytes(view.data, element, {length}, {1});
+  if (!reach) [[unlikely]]
     return Error::invalid_problem(
         fmt::format("{}: {} of length {} reaches outside the address space", plan_, field, length));
-  return inside(field, reach, view.buffer);
+  return inside(field, *reach, view.buffer);
 }
 
 Result<void> ArgChecker::injective(std::string_view field, const TensorRef& view) const {

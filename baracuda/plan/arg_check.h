@@ -70,7 +70,7 @@ class ArgChecker {
   Result<void> device(std::string_view field, Device given) const;
   Result<void> element(std::string_view field, Element given, Element expected) const;
   Result<void> pointer(std::string_view field, const void* data, Element element) const;
-  Result<Reach> inside(std::string_view field, Reach reach, ByteRange buffer) const;
+  Result<Reach> inside(std::string_view field, ByteRange reach, ByteRange buffer) const;
 
   std::string_view plan_;
   Device device_;
