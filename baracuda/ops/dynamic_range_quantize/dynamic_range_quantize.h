@@ -74,6 +74,15 @@ struct DynamicRangeQuantizeArgs {
   std::optional<VectorMut> zero_point = {};
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, DynamicRangeQuantizeArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("x", args.x);
+  visit("q", args.q);
+  visit("scale", args.scale);
+  visit("zero_point", args.zero_point);
+}
+
 /// Quantizes rows to 8 bits with scales that fit them. See DynamicRangeQuantizeDescriptor.
 class BARACUDA_API DynamicRangeQuantizePlan {
  public:

@@ -78,6 +78,17 @@ struct ElementwiseArgs {
   std::array<std::optional<double>, 2> scalars = {};
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, ElementwiseArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("output", args.output);
+  visit("x", args.x);
+  visit("y", args.y);
+  visit("z", args.z);
+  visit("s0", args.scalars[0]);
+  visit("s1", args.scalars[1]);
+}
+
 /// One elementwise operator over tensors that broadcast. See ElementwiseDescriptor.
 class BARACUDA_API ElementwisePlan {
  public:

@@ -94,6 +94,17 @@ struct KvCacheAppendArgs {
   std::optional<VectorMut> status = {};  ///< i32 [1]
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, KvCacheAppendArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("k", args.k);
+  visit("v", args.v);
+  visit("k_cache", args.k_cache);
+  visit("v_cache", args.v_cache);
+  visit("positions", args.positions);
+  visit("status", args.status);
+}
+
 /// Appends new keys and values to a key-value cache. See KvCacheAppendDescriptor.
 class BARACUDA_API KvCacheAppendPlan {
  public:

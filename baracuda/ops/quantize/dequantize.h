@@ -71,6 +71,15 @@ struct DequantizeArgs {
   TensorMut x;
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, DequantizeArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("q", args.q);
+  visit("scale", args.scale);
+  visit("zero_point", args.zero_point);
+  visit("x", args.x);
+}
+
 template <>
 struct QuantizationPlanTraits<DequantizeDescriptor> {
   using Args = DequantizeArgs;

@@ -77,6 +77,15 @@ struct FakeQuantizeArgs {
   TensorMut y;
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, FakeQuantizeArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("x", args.x);
+  visit("scale", args.scale);
+  visit("zero_point", args.zero_point);
+  visit("y", args.y);
+}
+
 template <>
 struct QuantizationPlanTraits<FakeQuantizeDescriptor> {
   using Args = FakeQuantizeArgs;

@@ -78,6 +78,16 @@ struct FakeQuantizeBackwardArgs {
   TensorMut dx;
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, FakeQuantizeBackwardArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("x", args.x);
+  visit("dy", args.dy);
+  visit("scale", args.scale);
+  visit("zero_point", args.zero_point);
+  visit("dx", args.dx);
+}
+
 template <>
 struct QuantizationPlanTraits<FakeQuantizeBackwardDescriptor> {
   using Args = FakeQuantizeBackwardArgs;

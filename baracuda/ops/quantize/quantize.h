@@ -78,6 +78,15 @@ struct QuantizeArgs {
   TensorMut q;
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, QuantizeArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("x", args.x);
+  visit("scale", args.scale);
+  visit("zero_point", args.zero_point);
+  visit("q", args.q);
+}
+
 template <>
 struct QuantizationPlanTraits<QuantizeDescriptor> {
   using Args = QuantizeArgs;

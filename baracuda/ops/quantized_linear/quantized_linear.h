@@ -92,6 +92,19 @@ struct QuantizedLinearArgs {
   VectorMut act_scale_scratch;
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, QuantizedLinearArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("x", args.x);
+  visit("weight", args.weight);
+  visit("weight_scale", args.weight_scale);
+  visit("weight_zero_point", args.weight_zero_point);
+  visit("bias", args.bias);
+  visit("y", args.y);
+  visit("act_q_scratch", args.act_q_scratch);
+  visit("act_scale_scratch", args.act_scale_scratch);
+}
+
 /// A linear layer over 8-bit weights and rows that are quantized on the way. See QuantizedLinearDescriptor.
 class BARACUDA_API QuantizedLinearPlan {
  public:

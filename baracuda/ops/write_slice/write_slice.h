@@ -69,6 +69,15 @@ struct WriteSliceArgs {
   std::optional<VectorMut> status = {};         ///< i32 [1]; only with device_starts
 };
 
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, WriteSliceArgs>
+void visit_fields(Self& args, Visit&& visit) {
+  visit("dest", args.dest);
+  visit("source", args.source);
+  visit("device_starts", args.device_starts);
+  visit("status", args.status);
+}
+
 /// Writes a source tensor into a window of a destination. See WriteSliceDescriptor.
 class BARACUDA_API WriteSlicePlan {
  public:
