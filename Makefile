@@ -6,7 +6,7 @@ TEST_ARGS :=
 BUILD := build/release
 PREFIX := /usr/local
 
-.PHONY: build install run test record-check format clean help setup configure
+.PHONY: build install run test record-check bindings format clean help setup configure
 
 build: configure  ## the library and the tool, build/release/bin/baracuda
 	cmake --build $(BUILD) --target baracuda baracuda_tool
@@ -24,6 +24,10 @@ test: configure  ## everything; TEST_ARGS="--suite unit --device cpu" for less
 
 record-check: build  ## is the GPU record, tests/gpu/record.json, of these sources?
 	python3 tests/gpu/record.py check
+
+bindings: configure  ## writes anew what the C header has of the plans' fields
+	cmake --build $(BUILD) --target baracuda_bindings
+	$(BUILD)/bin/baracuda_bindings baracuda/capi/baracuda_c.h
 
 format:  ## clang-format over all sources
 	git ls-files '*.h' '*.cc' '*.cuh' | xargs clang-format -i
