@@ -12,6 +12,7 @@ import unittest
 import support
 
 EXAMPLE = support.ROOT / "examples/write_slice.cc"
+C_EXAMPLE = support.ROOT / "examples/elementwise.c"
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -63,6 +64,12 @@ class PublicNames:
         return name in (self.members.get(scope, ()) if scope else self.functions)
 
 
+def c_functions(headers):
+    """Those that C headers declare."""
+    text = "".join(COMMENT.sub(" ", (support.ROOT / header).read_text()) for header in headers)
+    return set(re.findall(r"\bbaracuda_\w+(?=\()", text))
+
+
 def defined_symbols(*options, file):
     """Demangled, of functions and data that are not inline; a class template's that the library instantiates are not."""
     lines = run("nm", "--demangle", "--defined-only", *options, file).splitlines()
@@ -86,12 +93,12 @@ class Installed(unittest.TestCase):
     def empty_folder(self):
         return pathlib.Path(tempfile.mkdtemp(dir=self.folder))
 
-    def expect_output_of_the_example(self, *command, **environment):
-        self.assertEqual(EXAMPLE.with_suffix(".txt").read_text(), run(*command, **environment))
+    def expect_output_of_the_example(self, *command, example=EXAMPLE, **environment):
+        self.assertEqual(example.with_suffix(".txt").read_text(), run(*command, **environment))
 
     def test_headers_are_the_public_ones(self):
         include = self.prefix / "include"
-        self.assertEqual(sorted(self.info["public_headers"]),
+        self.assertEqual(sorted(self.info["public_headers"] + self.info["c_headers"]),
                          sorted(str(path.relative_to(include)) for path in include.rglob("*") if path.is_file()))
 
     def test_the_library_has_its_links(self):
@@ -125,7 +132,11 @@ class Installed(unittest.TestCase):
     def test_symbols_are_those_of_the_public_headers(self):
         """None is missing, which a program would not link without, and none is there that no public header declares."""
         public = PublicNames(self.info["public_headers"])
+        in_c = c_functions(self.info["c_headers"])
+        self.assertIn("baracuda_write_slice_select", in_c)
         exported = defined_symbols("--dynamic", file=self.library)
+        self.assertEqual(sorted(in_c), sorted(symbol for symbol in exported if "::" not in symbol))
+        exported -= in_c
         self.assertEqual([], sorted(symbol for symbol in exported if not public.has(symbol)))
         defined = defined_symbols(file=support.BUILD / "libbaracuda_static.a")
         self.assertEqual([], sorted(symbol for symbol in defined - exported if public.has(symbol)))
@@ -147,13 +158,15 @@ class Installed(unittest.TestCase):
 
     def test_a_program_with_cmake(self):
         folder = self.empty_folder()
-        for name in ("write_slice.cc", "consumer/CMakeLists.txt"):
+        for name in (EXAMPLE.name, C_EXAMPLE.name, "consumer/CMakeLists.txt"):
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(support.ROOT / "examples" / name, folder / name)
         run("cmake", "-S", folder / "consumer", "-B", folder / "build", "-G", "Ninja",
-            f"-DCMAKE_CXX_COMPILER={self.info['compiler']}", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+            f"-DCMAKE_CXX_COMPILER={self.info['compiler']}", f"-DCMAKE_C_COMPILER={self.info['c_compiler']}",
+            f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run("cmake", "--build", folder / "build")
         self.expect_output_of_the_example(folder / "build/consumer")
+        self.expect_output_of_the_example(folder / "build/c_consumer", example=C_EXAMPLE)
 
     def test_another_minor_version_is_not_this_one(self):
         folder = self.empty_folder()
@@ -187,6 +200,9 @@ class Installed(unittest.TestCase):
         flags = run("pkg-config", "--cflags", "--libs", "baracuda", **environment).split()
         run(self.info["compiler"], "-std=c++20", EXAMPLE, "-o", program, *flags)
         self.expect_output_of_the_example(program, LD_LIBRARY_PATH=str(self.library.parent))
+        run(self.info["c_compiler"], "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", C_EXAMPLE, "-o", program,
+            *flags)
+        self.expect_output_of_the_example(program, example=C_EXAMPLE, LD_LIBRARY_PATH=str(self.library.parent))
         # The library has the code of no template.
         templates = program.with_name("templates.cc")
         templates.write_text("#include <baracuda/baracuda.h>\n"

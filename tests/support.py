@@ -18,5 +18,5 @@ os.environ["BARACUDA_KERNEL_PACK"] = ""
 
 
 def build_info():
-    """compiler, public_headers, kernel_core_headers, examples: written by CMakeLists.txt."""
+    """compiler, c_compiler, public_headers, c_headers, kernel_core_headers, examples: written by CMakeLists.txt."""
     return json.loads((BUILD / "tests.json").read_text())

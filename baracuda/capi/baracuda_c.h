@@ -3,7 +3,8 @@
 /// The C ABI of baracuda: the plans of baracuda.h for C and for whatever calls C. C11.
 ///
 ///   baracuda_OP_descriptor ──baracuda_OP_select──▶ baracuda_plan ──baracuda_OP_run──▶ done, in stream order
-///                                                        └──baracuda_OP_bind──▶ baracuda_call ──baracuda_call_run──▶ done
+///                                                        └────────baracuda_OP_bind──▶ baracuda_call
+///   baracuda_call ──baracuda_call_run──▶ done, as often as wanted
 ///
 /// What an op computes, and the rules of its operands, its C++ header says: baracuda/ops/OP/OP.h. Members of a struct
 /// have the names, the meaning and the defaults of the fields there. Tensors are DLPack's.

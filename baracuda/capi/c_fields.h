@@ -9,8 +9,8 @@
 
 #include "baracuda/baracuda.h"
 
-// What a field that visit_fields lists is in C. The C type follows from the C++ type alone, so that the functions, which
-// walk a struct's bytes, and the header, which tools/bindings prints, cannot differ:
+// What a field that visit_fields lists is in C. That follows from its C++ type alone, so that the functions, which walk
+// a struct's bytes, and the header, which tools/bindings prints, cannot differ:
 //
 //   struct_size            size_t
 //   bool                   baracuda_flag

@@ -66,7 +66,7 @@ void StructReader::read_one(const char* name, Dims& value) {
   std::int64_t sizes[kMaxRank];
   for (std::int64_t& size : sizes) size = take<std::int64_t>();
   if (given_rank < 0) [[unlikely]]
-    return reject(name, given_rank, fmt::format("a rank from 0 to {}", kMaxRank));
+    return reject((std::string(name) + ".rank").c_str(), given_rank, fmt::format("0 to {}", kMaxRank));
   // Dims holds eight sizes and the true rank, for the plan to refuse.
   value = Dims(std::span(sizes, static_cast<std::size_t>(given_rank)));
 }

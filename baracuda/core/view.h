@@ -51,8 +51,8 @@ template <> struct ElementOf<bool> : ElementIs<Element::Bool> {};
 /// negative or the product passes 2^63 (the bounds check rejects such a view).
 BARACUDA_API std::uint64_t contiguous_bytes(Element element, const Dims& shape);
 
-/// The bytes that a view's elements reach, from the lowest to the highest and all between them: the least buffer that it
-/// fits in. Empty where it has no elements, nothing where it leaves the address space. For a known element, extents
+/// The bytes that a view's elements reach, from the lowest to the highest and all between them: the least buffer that
+/// holds it. Empty where it has no elements, nothing where it leaves the address space. For a known element, extents
 /// ≥ 0 and as many strides as extents.
 BARACUDA_API std::optional<ByteRange> reached_bytes(const void* data, Element element, const Dims& shape,
                                                     const Dims& strides);

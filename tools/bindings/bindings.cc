@@ -1,7 +1,7 @@
-// The description of the plans, as the C header and as JSON: what visit_fields lists of each descriptor and of its Args.
+// The description of the plans, what visit_fields lists of each descriptor and of its Args:
 //
-//   bindings FILE…            writes anew what stands between <generated> and </generated> in a header
-//   bindings --json           everything, for other bindings
+//   baracuda_bindings HEADER    as C, anew between the marks <generated> and </generated> of the header
+//   baracuda_bindings --json    as JSON, for other bindings
 #include <fmt/core.h>
 
 #include <cctype>
@@ -308,7 +308,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc != 2) {
-    fmt::print(stderr, "usage: bindings --json | bindings HEADER\n");
+    fmt::print(stderr, "usage: baracuda_bindings --json | baracuda_bindings HEADER\n");
     return 2;
   }
   return update(argv[1], c_declarations(description));
