@@ -6,106 +6,29 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <memory>
 #include <thread>
 
+#include "baracuda/capi/c_cases_test.h"
 #include "baracuda/capi/struct_reader.h"
-#include "baracuda/ops/dynamic_range_quantize/dynamic_range_quantize_case.h"
-#include "baracuda/ops/elementwise/elementwise_case.h"
-#include "baracuda/ops/kv_cache_append/kv_cache_append_case.h"
-#include "baracuda/ops/quantize/quantize_case.h"
-#include "baracuda/ops/quantized_linear/quantized_linear_case.h"
-#include "baracuda/ops/write_slice/write_slice_case.h"
 #include "testing/c_call.h"
 #include "testing/call_counter.h"
-#include "testing/case_op.h"
 #include "testing/devices.h"
 #include "testing/options.h"
 
 namespace baracuda {
 namespace {
 
+using testing::bind_call;
+using testing::CallHandle;
 using testing::CCall;
 using testing::COp;
+using testing::cpu_stream;
+using testing::handle_of;
+using testing::last_error;
+using testing::PlanHandle;
 using testing::Random;
-
-// ---- handles that free themselves -----------------------------------------------------------------------------------
-
-using StreamHandle = std::unique_ptr<baracuda_stream, decltype(&baracuda_stream_destroy)>;
-using PlanHandle = std::unique_ptr<baracuda_plan, decltype(&baracuda_plan_destroy)>;
-using CallHandle = std::unique_ptr<baracuda_call, decltype(&baracuda_call_destroy)>;
-
-std::string last_error() { return baracuda_last_error_message(); }
-
-StreamHandle cpu_stream(int num_threads = 1) {
-  baracuda_stream* stream = nullptr;
-  EXPECT_EQ(baracuda_stream_cpu(num_threads, &stream), BARACUDA_OK) << last_error();
-  return {stream, baracuda_stream_destroy};
-}
-
-/// The handle of a stream of the tests.
-StreamHandle handle_of(const Stream& stream) {
-  if (stream.device().is_cpu()) return cpu_stream(stream.num_threads());
-  baracuda_stream* adopted = nullptr;
-  EXPECT_EQ(baracuda_stream_adopt_cuda(stream.cuda_handle(), stream.device().ordinal, &adopted), BARACUDA_OK)
-      << last_error();
-  return {adopted, baracuda_stream_destroy};
-}
-
-PlanHandle select_plan(const CCall& call, const StreamHandle& stream) {
-  baracuda_plan* plan = nullptr;
-  EXPECT_EQ(call.select(stream.get(), &plan), BARACUDA_OK) << last_error();
-  return {plan, baracuda_plan_destroy};
-}
-
-CallHandle bind_call(const CCall& call, const PlanHandle& plan) {
-  baracuda_call* bound = nullptr;
-  EXPECT_EQ(call.op->bind(plan.get(), call.args.data(), &bound), BARACUDA_OK) << last_error();
-  return {bound, baracuda_call_destroy};
-}
-
-// ---- the cases of every op ------------------------------------------------------------------------------------------
-
-template <class PlanOfCase, class CaseOfPlan, class BuffersOfCase, auto kRandomCase>
-struct Cases {
-  using Plan = PlanOfCase;
-  using Case = CaseOfPlan;
-  using Buffers = BuffersOfCase;
-  static Case random(Random& random) { return kRandomCase(random); }
-};
-template <class Descriptor>
-using QuantizationCases =
-    Cases<QuantizationPlan<Descriptor>, testing::QuantizationCase<Descriptor>, testing::QuantizationBuffers<Descriptor>,
-          testing::random_quantization_case<Descriptor>>;
-
-template <class P>
-struct CasesOf;
-template <>
-struct CasesOf<WriteSlicePlan>
-    : Cases<WriteSlicePlan, testing::WriteSliceCase, testing::WriteSliceBuffers, testing::random_write_slice_case> {};
-template <>
-struct CasesOf<KvCacheAppendPlan> : Cases<KvCacheAppendPlan, testing::KvCacheAppendCase, testing::KvCacheAppendBuffers,
-                                          testing::random_kv_cache_append_case> {};
-template <>
-struct CasesOf<ElementwisePlan>
-    : Cases<ElementwisePlan, testing::ElementwiseCase, testing::ElementwiseBuffers, testing::random_elementwise_case> {
-};
-template <>
-struct CasesOf<DynamicRangeQuantizePlan>
-    : Cases<DynamicRangeQuantizePlan, testing::DynamicRangeQuantizeCase, testing::DynamicRangeQuantizeBuffers,
-            testing::random_dynamic_range_quantize_case> {};
-template <>
-struct CasesOf<QuantizedLinearPlan> : Cases<QuantizedLinearPlan, testing::QuantizedLinearCase,
-                                            testing::QuantizedLinearBuffers, testing::random_quantized_linear_case> {};
-template <class Descriptor>
-struct CasesOf<QuantizationPlan<Descriptor>> : QuantizationCases<Descriptor> {};
-
-/// Calls `visit` with the Cases of every op of the C ABI.
-template <class Visit>
-void for_each_op(Visit&& visit) {
-#define PLAN(name, P) visit(CasesOf<P>());
-#include "baracuda/capi/ops.def"
-}
+using testing::select_plan;
+using testing::StreamHandle;
 
 // ---- structs --------------------------------------------------------------------------------------------------------
 
@@ -118,7 +41,7 @@ TEST(CStructs, HaveTheSizesOfTheirFields) {
 }
 
 TEST(CStructs, DefaultsAreThoseOfTheFields) {
-  for_each_op([]<class C>(C) {
+  testing::for_each_c_op([]<class C>(C) {
     using Descriptor = typename C::Plan::Descriptor;
     const COp& op = testing::c_op(C::Plan::kName);
     std::vector<std::byte> bytes(op.descriptor_bytes, std::byte{0xa5});
@@ -128,7 +51,7 @@ TEST(CStructs, DefaultsAreThoseOfTheFields) {
       // An operator has no default.
       const auto missing = capi::read_struct<Descriptor>(op.name, "descriptor", Device::cpu(), bytes.data());
       ASSERT_FALSE(missing);
-      EXPECT_EQ(missing.error().message, "elementwise: descriptor.op is NULL, and is required");
+      EXPECT_EQ(missing.error().message, "elementwise: descriptor.op is missing, and is required");
       expected.op = ElementwiseOp::Silu;
       reinterpret_cast<baracuda_elementwise_descriptor*>(bytes.data())->op = "silu";
     }
@@ -141,7 +64,7 @@ TEST(CStructs, DefaultsAreThoseOfTheFields) {
 TEST(CStructs, AreReadAsTheyWereFilled) {
   Random random(testing::options().seed);
   const Stream stream = Stream::cpu();
-  for_each_op([&]<class C>(C) {
+  testing::for_each_c_op([&]<class C>(C) {
     for (int i = 0; i < 50; ++i) {
       const auto value = C::random(random);
       const auto buffers = C::Buffers::create(value, stream);
@@ -465,7 +388,7 @@ INSTANTIATE_TEST_SUITE_P(Targets, CPlans, ::testing::ValuesIn(testing::test_targ
 /// Random cases of every op, run once and through a call that is bound, against the op's oracle.
 TEST_P(CPlans, ComputeWhatTheOraclesDo) {
   Random random(testing::options().seed);
-  for_each_op([&]<class C>(C) {
+  testing::for_each_c_op([&]<class C>(C) {
     const int count = GetParam().device.is_cpu() ? 60 : 10;  // kernels of each are compiled
     for (int i = 0; i < count; ++i) {
       const auto value = C::random(random);

@@ -92,7 +92,7 @@ void StructReader::reject(const char* name, std::int64_t given, const std::strin
 }
 
 void StructReader::reject_missing(const char* name) {
-  error_ = Error::invalid_problem(fmt::format("{}: {}.{} is NULL, and is required", op_, what_, name));
+  error_ = Error::invalid_problem(fmt::format("{}: {}.{} is missing, and is required", op_, what_, name));
 }
 
 void StructWriter::write_dims(const Dims& dims) {

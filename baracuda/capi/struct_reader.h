@@ -25,7 +25,11 @@ class StructReader {
 
   template <class T>
   void operator()(const char* name, T& value) {
-    if (error_ || !enter(kFieldBytes<T>)) return;
+    if (error_) return;
+    if (!enter(kFieldBytes<T>)) {
+      if (is_view(kind_of<T>()) && !kIsOptional<T> && !error_) reject_missing(name);
+      return;
+    }
     if constexpr (is_view(kind_of<T>())) {
       read_view(name, value);
     } else if constexpr (kIsOptional<T>) {
