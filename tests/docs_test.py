@@ -1,6 +1,7 @@
 """What the documents show is what is compiled and run."""
 
 import re
+import textwrap
 import unittest
 
 import support
@@ -10,6 +11,12 @@ class Docs(unittest.TestCase):
     def test_readme_shows_the_example(self):
         blocks = re.findall(r"^```cpp\n(.*?)^```$", (support.ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
         self.assertEqual([(support.ROOT / "examples/write_slice.cc").read_text()], blocks)
+
+    def test_readme_shows_a_part_of_the_c_example(self):
+        blocks = re.findall(r"^```c\n(.*?)^```$", (support.ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+        example = (support.ROOT / "examples/elementwise.c").read_text()
+        self.assertEqual(1, len(blocks))
+        self.assertIn(textwrap.indent(blocks[0], "  "), example)
 
     def test_links_lead_to_files(self):
         for page in [*support.ROOT.glob("*.md"), *support.ROOT.glob("docs/**/*.md")]:

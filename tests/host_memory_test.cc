@@ -7,10 +7,12 @@
 
 #include <cerrno>
 #include <limits>
+#include <memory>
 #include <new>
 #include <optional>
 
 #include "baracuda/baracuda.h"
+#include "baracuda/capi/baracuda_c.h"
 #include "baracuda/jit/files.h"
 #include "baracuda/jit/kernel_pack.h"
 #include "testing/call_counter.h"
@@ -124,6 +126,46 @@ Result<void> plan_all(const Stream& stream) {
   return plan_everything<KvCacheAppendPlan>(stream, append());
 }
 
+Result<void> result_of(baracuda_status status) {
+  if (status == BARACUDA_OK) return {};
+  return Error{static_cast<ErrorKind>(status), baracuda_last_error_message(), 0, 0, baracuda_last_error_code()};
+}
+
+/// A call through C, and one that is refused.
+Result<void> call_from_c() {
+  using Stream = std::unique_ptr<baracuda_stream, decltype(&baracuda_stream_destroy)>;
+  using Plan = std::unique_ptr<baracuda_plan, decltype(&baracuda_plan_destroy)>;
+  using Call = std::unique_ptr<baracuda_call, decltype(&baracuda_call_destroy)>;
+  baracuda_stream* new_stream;
+  if (auto done = result_of(baracuda_stream_cpu(1, &new_stream)); !done) return done;
+  const Stream stream(new_stream, baracuda_stream_destroy);
+  baracuda_elementwise_descriptor descriptor;
+  if (auto done = result_of(baracuda_elementwise_descriptor_init(&descriptor, sizeof descriptor)); !done) return done;
+  descriptor.op = "neg";
+  descriptor.shape = {1, {4}};
+  baracuda_plan* new_plan;
+  if (auto done = result_of(baracuda_elementwise_select(stream.get(), &descriptor, nullptr, &new_plan)); !done)
+    return done;
+  const Plan plan(new_plan, baracuda_plan_destroy);
+  float data[4] = {};
+  std::int64_t shape[] = {4};
+  const DLTensor tensor = {data, {kDLCPU, 0}, 1, {kDLFloat, 32, 1}, shape, nullptr, 0};
+  baracuda_elementwise_args args{};
+  args.struct_size = sizeof args;
+  args.output = args.x = &tensor;
+  baracuda_call* new_call;
+  if (auto done = result_of(baracuda_elementwise_bind(plan.get(), &args, &new_call)); !done) return done;
+  const Call call(new_call, baracuda_call_destroy);
+  const char* text;
+  for (const Result<void>& done :
+       {result_of(baracuda_call_sku(call.get(), &text)), result_of(baracuda_plan_explain(plan.get(), &text)),
+        result_of(baracuda_call_run(call.get(), stream.get(), nullptr, 0))})
+    if (!done) return done;
+  descriptor.element = 1000;
+  auto refused = result_of(baracuda_elementwise_select(stream.get(), &descriptor, nullptr, &new_plan));
+  return refused.error().kind == ErrorKind::InvalidProblem ? Result<void>() : refused;
+}
+
 Result<void> use_buffer(const Stream& stream) {
   char host[16] = {};
   auto buffer = Buffer::allocate(stream, 16);
@@ -150,6 +192,7 @@ class HostMemory : public ::testing::Test {
 FAKE_CUDA_TEST_F(HostMemory, RunsOutOnTheCpu) {
   check_every_allocation("plans", [] { return plan_all(Stream::cpu()); });
   check_every_allocation("buffers", [] { return use_buffer(Stream::cpu()); });
+  check_every_allocation("a call from C", call_from_c);
   check_every_allocation("a sku", [] {
     return drop_value(parse_sku("a_name_that_a_string_allocates/f32/-/-/another_of_those_names/sm90a/bespoke"));
   });

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "baracuda/baracuda.h"
+#include "baracuda/capi/last_error.h"
 #include "baracuda/capi/struct_reader.h"
 #include "baracuda/core/propagate.h"
 
@@ -69,15 +70,8 @@ struct baracuda_call {
 
 namespace {
 
-thread_local Error last_error;
-
-baracuda_status fail(Error&& error) noexcept {
-  last_error = std::move(error);
-  return static_cast<baracuda_status>(last_error.kind);
-}
-
-baracuda_status status_of(Result<void>&& result) noexcept {
-  return result ? BARACUDA_OK : fail(std::move(result).error());
+baracuda_status status_of(const Result<void>& result) noexcept {
+  return result ? BARACUDA_OK : capi::keep_last_error(result.error());
 }
 
 /// The text of an error of the C ABI: "baracuda_plan_sku: plan is NULL, …".
@@ -103,7 +97,7 @@ baracuda_status guarded(const char* function, Body&& body) noexcept {
   try {
     return status_of(body());
   } catch (...) {
-    return fail(internal::thrown_error(function));
+    return capi::keep_last_error(internal::thrown_error(function));
   }
 }
 
@@ -240,11 +234,6 @@ baracuda_status bind(const baracuda_plan* plan, const void* args, baracuda_call*
 }  // namespace
 
 // ---- errors and versions --------------------------------------------------------------------------------------------
-
-const char* baracuda_last_error_message() noexcept { return last_error.message.c_str(); }
-std::int64_t baracuda_last_error_needed() noexcept { return last_error.needed; }
-std::int64_t baracuda_last_error_got() noexcept { return last_error.got; }
-std::int64_t baracuda_last_error_code() noexcept { return last_error.code; }
 
 const char* baracuda_status_name(baracuda_status status) noexcept {
   if (status == BARACUDA_OK) return "Ok";

@@ -69,7 +69,7 @@ typedef struct baracuda_call baracuda_call;      ///< a plan with its args
 // ---- errors and versions --------------------------------------------------------------------------------------------
 
 /// Of the last call on this thread that failed: what was expected and what was given, for people. Never NULL; it stays
-/// until the next call that fails.
+/// until the next call that fails. Of a text longer than 4095 bytes, as a compiler's log may be, the beginning.
 BARACUDA_C_API const char* baracuda_last_error_message(void) BARACUDA_C_NOEXCEPT;
 BARACUDA_C_API int64_t baracuda_last_error_needed(void) BARACUDA_C_NOEXCEPT;
 BARACUDA_C_API int64_t baracuda_last_error_got(void) BARACUDA_C_NOEXCEPT;

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 
 #include "baracuda/capi/c_cases_test.h"
 #include "testing/c_call.h"
+#include "testing/c_fuzz.h"
 #include "testing/options.h"
 
 namespace baracuda {
@@ -251,6 +253,23 @@ TEST_P(CMisuse, OneThingIsWrong) {
   });
   for (const baracuda_status status : {BARACUDA_OK, BARACUDA_INVALID_PROBLEM, BARACUDA_UNSUPPORTED})
     EXPECT_GT(counts[status], 50) << baracuda_status_name(status);
+}
+
+/// What tools/fuzz does with the bytes that libFuzzer makes.
+TEST(CFuzz, RandomBytesAreNoCallOrOne) {
+  Random random(testing::options().seed);
+  int num_ran = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::uint8_t bytes[400];
+    random.fill_bytes(std::as_writable_bytes(std::span(bytes)));
+    num_ran += testing::fuzz_c_call(bytes);
+  }
+  EXPECT_GT(num_ran, 2000) << "too few are right calls for the others to be near one";
+}
+
+TEST(CFuzz, WithoutChangesEveryOpRuns) {
+  for (std::uint8_t op = 0; op < testing::c_ops().size(); ++op)
+    EXPECT_TRUE(testing::fuzz_c_call(std::array<std::uint8_t, 2>{1, op})) << testing::c_ops()[op].name;
 }
 
 }  // namespace

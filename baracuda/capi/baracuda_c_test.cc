@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "baracuda/capi/c_cases_test.h"
+#include "baracuda/capi/last_error.h"
 #include "baracuda/capi/struct_reader.h"
 #include "testing/c_call.h"
 #include "testing/call_counter.h"
@@ -542,6 +543,18 @@ TEST(CErrors, NumbersOfAnErrorAreThere) {
   EXPECT_EQ(baracuda_last_error_got(), 4);
   EXPECT_EQ(baracuda_last_error_code(), 0);
   EXPECT_EQ(last_error(), QuantizedLinearPlan::select(Stream::cpu(), descriptor)->can_implement(args).error().message);
+}
+
+TEST(CErrors, LongTextsAreCutBetweenCharacters) {
+  std::string characters;
+  for (int i = 0; i < 3000; ++i) characters += "ö";
+  for (const std::string& padding : {std::string(), std::string("x")}) {
+    EXPECT_EQ(capi::keep_last_error(Error::unsupported(padding + characters)), BARACUDA_UNSUPPORTED);
+    const std::string kept = last_error();
+    EXPECT_EQ(kept, (padding + characters).substr(0, kept.size()));
+    EXPECT_GE(kept.size(), 4094u);
+    EXPECT_EQ(kept.size() % 2, padding.size());
+  }
 }
 
 TEST(CErrors, NullIsRefusedEverywhere) {
