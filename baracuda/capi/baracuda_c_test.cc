@@ -13,6 +13,7 @@
 #include "baracuda/capi/struct_reader.h"
 #include "testing/c_call.h"
 #include "testing/call_counter.h"
+#include "testing/cuda_graph.h"
 #include "testing/devices.h"
 #include "testing/options.h"
 
@@ -450,6 +451,38 @@ TEST_P(CPlans, TellWhatThePlanTells) {
   EXPECT_EQ(device.device_type, GetParam().device.is_cpu() ? kDLCPU : kDLCUDA);
   EXPECT_EQ(device.device_id, GetParam().device.ordinal);
   EXPECT_TRUE(stream_device.device_type == device.device_type && stream_device.device_id == device.device_id);
+}
+
+class CPlansCuda : public ::testing::TestWithParam<Device> {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CPlansCuda);
+INSTANTIATE_TEST_SUITE_P(Devices, CPlansCuda, ::testing::ValuesIn(testing::cuda_test_devices()),
+                         testing::NameOfParam());
+
+/// On a stream that the test owns and the handle adopts.
+TEST_P(CPlansCuda, ABoundCallIsCapturedInAGraph) {
+  const Stream stream = *testing::make_stream(GetParam());
+  Random random(1);
+  testing::for_each_c_op([&]<class C>(C) {
+    const auto value = C::random(random);
+    SCOPED_TRACE(to_string(value));
+    auto buffers = C::Buffers::create(value, stream);
+    ASSERT_TRUE(buffers) << buffers.error().message;
+    const CCall call(value.descriptor, buffers->args(), {}, random);
+    const StreamHandle c_stream = handle_of(stream);
+    const PlanHandle plan = select_plan(call, c_stream);
+    ASSERT_TRUE(plan);
+    const CallHandle bound = bind_call(call, plan);
+    ASSERT_TRUE(bound);
+    const auto graph = testing::CudaGraph::capture(stream, [&]() -> Result<void> {
+      if (baracuda_call_run(bound.get(), c_stream.get(), nullptr, 0) == BARACUDA_OK) return {};
+      return Error::backend(0, last_error());
+    });
+    ASSERT_TRUE(graph) << graph.error().message;
+    ASSERT_TRUE(graph->replay(stream));
+    ASSERT_TRUE(stream.synchronize());
+    const Result<void> checked = buffers->check();
+    EXPECT_TRUE(checked) << checked.error().message;
+  });
 }
 
 /// A bound call of a 4 × 6 window, with what it needs.
