@@ -6,6 +6,7 @@
 #include <limits>
 #include <mutex>
 #include <string>
+#include <type_traits>
 
 #include "baracuda/baracuda.h"
 #include "baracuda/capi/last_error.h"
@@ -23,6 +24,8 @@ static_assert(BARACUDA_BACKEND == static_cast<int>(ErrorKind::Backend));
 static_assert(BARACUDA_MALFORMED_FILE == static_cast<int>(ErrorKind::MalformedFile));
 static_assert(BARACUDA_IO == static_cast<int>(ErrorKind::Io));
 static_assert(sizeof(baracuda_dims) == capi::bytes_of(capi::FieldKind::Extents));
+// Padding would be read as numbers where a library does not know the member, and C leaves in it what it likes.
+static_assert(std::has_unique_object_representations_v<baracuda_dims>);
 
 namespace {
 

@@ -58,7 +58,7 @@ typedef int64_t baracuda_flag;
 
 /// A shape, or the corners of a window: `rank` sizes, outermost first.
 typedef struct baracuda_dims {
-  int32_t rank;  ///< 0 to 8
+  int64_t rank;  ///< 0 to 8; as wide as the sizes, so that no bytes lie between
   int64_t sizes[8];
 } baracuda_dims;
 

@@ -204,6 +204,8 @@ TEST(CStructs, NumbersThatStandForNothingAreNamed) {
             "quantize: descriptor.axis is 4294967296, expected a number from -2147483648 to 2147483647");
   EXPECT_EQ(message([](auto& d) { d.has_q_min = 2; }), "quantize: descriptor.has_q_min is 2, expected 0 or 1");
   EXPECT_EQ(message([](auto& d) { d.shape.rank = -1; }), "quantize: descriptor.shape.rank is -1, expected 0 to 8");
+  EXPECT_EQ(message([](auto& d) { d.shape.rank = (std::int64_t{1} << 32) + 1; }),
+            "quantize: descriptor.shape.rank is 4294967297, expected 0 to 8");
 
   baracuda_elementwise_descriptor descriptor;
   EXPECT_EQ(baracuda_elementwise_descriptor_init(&descriptor, sizeof descriptor), BARACUDA_OK);

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <span>
 
 namespace baracuda::capi {
 namespace {
@@ -62,13 +61,13 @@ bool StructReader::enter(std::size_t bytes) {
 void StructReader::read_one(const char*, double& value) { value = take<double>(); }
 
 void StructReader::read_one(const char* name, Dims& value) {
-  const auto given_rank = static_cast<std::int32_t>(take<std::uint64_t>());  // the upper half is padding
-  std::int64_t sizes[kMaxRank];
-  for (std::int64_t& size : sizes) size = take<std::int64_t>();
-  if (given_rank < 0) [[unlikely]]
-    return reject((std::string(name) + ".rank").c_str(), given_rank, fmt::format("0 to {}", kMaxRank));
-  // Dims holds eight sizes and the true rank, for the plan to refuse.
-  value = Dims(std::span(sizes, static_cast<std::size_t>(given_rank)));
+  const auto rank = take<std::int64_t>();
+  if (rank < 0 || rank > std::numeric_limits<int>::max()) [[unlikely]]
+    return reject((std::string(name) + ".rank").c_str(), rank, fmt::format("0 to {}", kMaxRank));
+  // Dims holds the true rank beside eight sizes, for the plan to refuse.
+  value = Dims::filled(static_cast<int>(rank), 0);
+  for (int axis = 0; axis < kMaxRank; ++axis)
+    if (const auto size = take<std::int64_t>(); axis < value.size()) value[axis] = size;
 }
 
 void StructReader::read_one(const char* name, ElementwiseOp& value) {
@@ -96,7 +95,7 @@ void StructReader::reject_missing(const char* name) {
 }
 
 void StructWriter::write_dims(const Dims& dims) {
-  put(std::uint64_t{static_cast<std::uint32_t>(dims.rank())});
+  put(std::int64_t{dims.rank()});
   for (int axis = 0; axis < kMaxRank; ++axis) put(axis < dims.size() ? dims[axis] : std::int64_t{0});
 }
 
