@@ -27,7 +27,7 @@ record-check: build  ## is the GPU record, tests/gpu/record.json, of these sourc
 
 bindings: configure  ## writes anew what the C header has of the plans' fields
 	cmake --build $(BUILD) --target baracuda_bindings
-	$(BUILD)/bin/baracuda_bindings baracuda/capi/baracuda_c.h
+	$(BUILD)/bin/baracuda_bindings baracuda/capi/baracuda_c.h baracuda/capi/first_sizes.def
 
 format:  ## clang-format over all sources
 	git ls-files '*.h' '*.cc' '*.cuh' | xargs clang-format -i

@@ -12,6 +12,7 @@ import support
 
 BINDINGS = support.BUILD / "bin" / "baracuda_bindings"
 HEADER = support.ROOT / "baracuda/capi/baracuda_c.h"
+FIRST_SIZES = support.ROOT / "baracuda/capi/first_sizes.def"
 
 
 def run(*arguments):
@@ -26,22 +27,34 @@ class Bindings(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.copy = pathlib.Path(folder.name) / "header.h"
         shutil.copy(HEADER, self.copy)
+        self.sizes = pathlib.Path(folder.name) / "sizes.def"
+        shutil.copy(FIRST_SIZES, self.sizes)
 
-    def test_the_header_is_what_is_printed(self):
-        """`make bindings` writes it."""
-        self.assertEqual((0, ""), (run(self.copy).returncode, run(self.copy).stderr))
+    def test_the_files_are_what_is_printed(self):
+        """`make bindings` writes them."""
+        result = run(self.copy, self.sizes)
+        self.assertEqual((0, ""), (result.returncode, result.stderr))
         self.assertEqual(HEADER.read_text(), self.copy.read_text())
+        self.assertEqual(FIRST_SIZES.read_text(), self.sizes.read_text())
+
+    def test_a_first_size_stays_when_the_struct_grows(self):
+        """And a struct without one gets it."""
+        grown = FIRST_SIZES.read_text().replace("FIRST_SIZE(QuantizeArgs, 40)", "FIRST_SIZE(QuantizeArgs, 32)")
+        self.assertNotEqual(FIRST_SIZES.read_text(), grown)
+        self.sizes.write_text(re.sub(r"FIRST_SIZE\(Elementwise.*\n", "", grown))
+        self.assertEqual(0, run(self.copy, self.sizes).returncode)
+        self.assertEqual(grown, self.sizes.read_text())
 
     def test_what_stands_between_the_marks_is_replaced(self):
         text = HEADER.read_text()
         begin, end = text.index("/* <generated> */\n") + 18, text.index("/* </generated> */")
         self.copy.write_text(text[:begin] + "int stale;\n" + text[end:])
-        self.assertEqual(0, run(self.copy).returncode)
+        self.assertEqual(0, run(self.copy, self.sizes).returncode)
         self.assertEqual(text, self.copy.read_text())
 
     def test_a_file_without_marks_stays(self):
         self.copy.write_text("no marks\n")
-        result = run(self.copy)
+        result = run(self.copy, self.sizes)
         self.assertEqual(1, result.returncode)
         self.assertIn("expected a file with the marks", result.stderr)
         self.assertEqual("no marks\n", self.copy.read_text())

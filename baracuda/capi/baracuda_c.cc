@@ -27,6 +27,13 @@ static_assert(sizeof(baracuda_dims) == capi::bytes_of(capi::FieldKind::Extents))
 // Padding would be read as numbers where a library does not know the member, and C leaves in it what it likes.
 static_assert(std::has_unique_object_representations_v<baracuda_dims>);
 
+/// Whether a C struct may have so many bytes.
+template <class Struct>
+constexpr bool is_size_of(std::size_t bytes) {
+  return capi::kFirstBytes<Struct> <= bytes && bytes <= capi::kMostStructBytes;
+}
+static_assert(is_size_of<PlanPreference>(sizeof(baracuda_preference)));
+
 namespace {
 
 /// A text that is made when it is first asked for.
@@ -104,23 +111,23 @@ baracuda_status guarded(const char* function, Body&& body) noexcept {
   }
 }
 
-/// Stores a new handle, or NULL.
+/// Stores a new handle, or NULL, where the argument `name` points.
 template <class Handle, class Make>
-baracuda_status make_handle(const char* function, Handle** handle, Make&& make) noexcept {
+baracuda_status make_handle(const char* function, const char* name, Handle** handle, Make&& make) noexcept {
   if (handle != nullptr) *handle = nullptr;
   return guarded(function, [&]() -> Result<void> {
-    if (handle == nullptr) return null_argument(function, "the handle's address");
+    if (handle == nullptr) return null_argument(function, name);
     BARACUDA_ASSIGN_OR_RETURN(*handle, make());
     return {};
   });
 }
 
-/// Stores what is asked of a handle.
-template <class Handle, class T, class Ask>
-baracuda_status ask(const char* function, const Handle* handle, T* answer, Ask&& ask) noexcept {
+/// Stores what `get` finds out about a handle.
+template <class T, class Get>
+baracuda_status answer(const char* function, const Argument& handle, const char* name, T* place, Get&& get) noexcept {
   return guarded(function, [&]() -> Result<void> {
-    BARACUDA_RETURN_IF_ERROR(expect(function, {{"the handle", handle}, {"the answer's address", answer}}));
-    BARACUDA_ASSIGN_OR_RETURN(*answer, ask());
+    BARACUDA_RETURN_IF_ERROR(expect(function, {handle, {name, place}}));
+    BARACUDA_ASSIGN_OR_RETURN(*place, get());
     return {};
   });
 }
@@ -196,7 +203,7 @@ baracuda_status init_descriptor(void* descriptor, std::size_t struct_size) noexc
 template <class P>
 baracuda_status select(const baracuda_stream* stream, const void* descriptor, const void* preference,
                        baracuda_plan** plan) noexcept {
-  return make_handle(P::kName.data(), plan, [&]() -> Result<baracuda_plan*> {
+  return make_handle(P::kName.data(), "plan", plan, [&]() -> Result<baracuda_plan*> {
     BARACUDA_RETURN_IF_ERROR(expect(P::kName.data(), {{"stream", stream}}));
     BARACUDA_ASSIGN_OR_RETURN(
         const auto read_descriptor,
@@ -225,7 +232,7 @@ baracuda_status run(const baracuda_plan* plan, const baracuda_stream* stream, vo
 
 template <class P>
 baracuda_status bind(const baracuda_plan* plan, const void* args, baracuda_call** call) noexcept {
-  return make_handle(P::kName.data(), call, [&]() -> Result<baracuda_call*> {
+  return make_handle(P::kName.data(), "call", call, [&]() -> Result<baracuda_call*> {
     BARACUDA_ASSIGN_OR_RETURN(const PlanHandle<P>* handle, plan_of<P>(plan));
     BARACUDA_ASSIGN_OR_RETURN(const auto read_args,
                               capi::read_struct<typename P::Args>(P::kName, "args", handle->device, args));
@@ -259,18 +266,18 @@ const char* baracuda_version() noexcept { return version().data(); }
 // ---- streams --------------------------------------------------------------------------------------------------------
 
 baracuda_status baracuda_stream_cpu(std::int32_t num_threads, baracuda_stream** stream) noexcept {
-  return make_handle(__func__, stream,
+  return make_handle(__func__, "stream", stream,
                      [&]() -> Result<baracuda_stream*> { return new baracuda_stream{Stream::cpu(num_threads)}; });
 }
 
 baracuda_status baracuda_stream_cuda(std::int32_t ordinal, baracuda_stream** stream) noexcept {
-  return make_handle(__func__, stream, [&] {
+  return make_handle(__func__, "stream", stream, [&] {
     return Stream::cuda(ordinal).transform([](Stream&& made) { return new baracuda_stream{std::move(made)}; });
   });
 }
 
 baracuda_status baracuda_stream_adopt_cuda(void* cuda_stream, std::int32_t ordinal, baracuda_stream** stream) noexcept {
-  return make_handle(__func__, stream, [&] {
+  return make_handle(__func__, "stream", stream, [&] {
     return Stream::adopt_cuda(cuda_stream, ordinal).transform([](Stream&& adopted) {
       return new baracuda_stream{std::move(adopted)};
     });
@@ -285,7 +292,8 @@ baracuda_status baracuda_stream_synchronize(const baracuda_stream* stream) noexc
 }
 
 baracuda_status baracuda_stream_device(const baracuda_stream* stream, DLDevice* device) noexcept {
-  return ask(__func__, stream, device, [&]() -> Result<DLDevice> { return dl_device(stream->stream.device()); });
+  return answer(__func__, {"stream", stream}, "device", device,
+                [&]() -> Result<DLDevice> { return dl_device(stream->stream.device()); });
 }
 
 void baracuda_stream_destroy(baracuda_stream* stream) noexcept { delete stream; }
@@ -295,31 +303,35 @@ std::int32_t baracuda_num_cuda_devices() noexcept { return num_cuda_devices(); }
 // ---- plans of every op ----------------------------------------------------------------------------------------------
 
 baracuda_status baracuda_plan_op(const baracuda_plan* plan, const char** name) noexcept {
-  return ask(__func__, plan, name, [&]() -> Result<const char*> { return plan->op; });
+  return answer(__func__, {"plan", plan}, "name", name, [&]() -> Result<const char*> { return plan->op; });
 }
 
 baracuda_status baracuda_plan_sku(const baracuda_plan* plan, const char** sku) noexcept {
-  return ask(__func__, plan, sku, [&]() -> Result<const char*> { return plan->sku.c_str(); });
+  return answer(__func__, {"plan", plan}, "sku", sku, [&]() -> Result<const char*> { return plan->sku.c_str(); });
 }
 
 baracuda_status baracuda_plan_guarantee(const baracuda_plan* plan, const char** guarantee) noexcept {
-  return ask(__func__, plan, guarantee, [&]() -> Result<const char*> { return plan->guarantee.c_str(); });
+  return answer(__func__, {"plan", plan}, "guarantee", guarantee,
+                [&]() -> Result<const char*> { return plan->guarantee.c_str(); });
 }
 
 baracuda_status baracuda_plan_explain(const baracuda_plan* plan, const char** explanation) noexcept {
-  return ask(__func__, plan, explanation, [&] { return plan->explanation(); });
+  return answer(__func__, {"plan", plan}, "explanation", explanation, [&] { return plan->explanation(); });
 }
 
 baracuda_status baracuda_plan_workspace_size(const baracuda_plan* plan, std::int64_t* bytes) noexcept {
-  return ask(__func__, plan, bytes, [&]() -> Result<std::int64_t> { return plan->workspace_size; });
+  return answer(__func__, {"plan", plan}, "bytes", bytes,
+                [&]() -> Result<std::int64_t> { return plan->workspace_size; });
 }
 
 baracuda_status baracuda_plan_workspace_must_be_zero(const baracuda_plan* plan, baracuda_flag* must_be_zero) noexcept {
-  return ask(__func__, plan, must_be_zero, [&]() -> Result<baracuda_flag> { return plan->workspace_must_be_zero; });
+  return answer(__func__, {"plan", plan}, "must_be_zero", must_be_zero,
+                [&]() -> Result<baracuda_flag> { return plan->workspace_must_be_zero; });
 }
 
 baracuda_status baracuda_plan_device(const baracuda_plan* plan, DLDevice* device) noexcept {
-  return ask(__func__, plan, device, [&]() -> Result<DLDevice> { return dl_device(plan->device); });
+  return answer(__func__, {"plan", plan}, "device", device,
+                [&]() -> Result<DLDevice> { return dl_device(plan->device); });
 }
 
 void baracuda_plan_destroy(baracuda_plan* plan) noexcept { delete plan; }
@@ -333,7 +345,7 @@ baracuda_status baracuda_call_run(const baracuda_call* call, const baracuda_stre
 }
 
 baracuda_status baracuda_call_sku(const baracuda_call* call, const char** sku) noexcept {
-  return ask(__func__, call, sku, [&] { return call->sku(); });
+  return answer(__func__, {"call", call}, "sku", sku, [&] { return call->sku(); });
 }
 
 void baracuda_call_destroy(baracuda_call* call) noexcept { delete call; }
@@ -342,6 +354,8 @@ void baracuda_call_destroy(baracuda_call* call) noexcept { delete call; }
 
 #define PLAN(name, P)                                                                                               \
   static_assert(P::kName == #name);                                                                                 \
+  static_assert(is_size_of<P::Descriptor>(sizeof(baracuda_##name##_descriptor)));                                   \
+  static_assert(is_size_of<P::Args>(sizeof(baracuda_##name##_args)));                                               \
   baracuda_status baracuda_##name##_descriptor_init(baracuda_##name##_descriptor* descriptor,                       \
                                                     std::size_t struct_size) noexcept {                             \
     return init_descriptor<P>(descriptor, struct_size);                                                             \

@@ -92,7 +92,9 @@ BARACUDA_C_API const char* baracuda_version(void) BARACUDA_C_NOEXCEPT;
 BARACUDA_C_API baracuda_status baracuda_stream_cpu(int32_t num_threads, baracuda_stream** stream) BARACUDA_C_NOEXCEPT;
 /// A new CUDA stream, which goes with the handle.
 BARACUDA_C_API baracuda_status baracuda_stream_cuda(int32_t ordinal, baracuda_stream** stream) BARACUDA_C_NOEXCEPT;
-/// A CUstream or cudaStream_t that somebody else owns and that outlives the handle; NULL: the legacy default stream.
+/// A CUstream or cudaStream_t that somebody else owns and that outlives the handle; NULL and 1: the legacy default
+/// stream; 2: the default stream of the thread that makes the call, so that threads that share the handle run on a
+/// stream each.
 BARACUDA_C_API baracuda_status baracuda_stream_adopt_cuda(void* cuda_stream, int32_t ordinal,
                                                           baracuda_stream** stream) BARACUDA_C_NOEXCEPT;
 /// Waits until what the stream was given is done.

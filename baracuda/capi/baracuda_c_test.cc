@@ -99,84 +99,120 @@ TEST(CStructs, PreferenceIsReadAsItWasFilled) {
   EXPECT_EQ(*capi::read_struct<PlanPreference>("op", "preference", Device::cpu(), &zeros), PlanPreference());
 }
 
-/// Reads the first `struct_size` bytes of a filled descriptor, which say that they are the struct.
-Result<QuantizeDescriptor> read_quantize(std::vector<std::byte> bytes, std::size_t struct_size) {
+/// A struct that came out with `first` and grew since.
+struct Grown {
+  std::int64_t first = 1;
+  Element element = Element::F32;
+  Dims dims;
+  std::optional<std::int32_t> number;
+  std::optional<double> real;
+  friend bool operator==(const Grown&, const Grown&) = default;
+};
+template <class Self, class Visit>
+requires std::same_as<std::remove_const_t<Self>, Grown>
+void visit_fields(Self& grown, Visit&& visit) {
+  visit("first", grown.first);
+  visit("element", grown.element);
+  visit("dims", grown.dims);
+  visit("number", grown.number);
+  visit("real", grown.real);
+}
+
+}  // namespace
+
+template <>
+inline constexpr std::size_t capi::kFirstBytes<Grown> = 16;
+
+namespace {
+
+/// Reads the first `struct_size` bytes of a filled struct, which say that they are the struct.
+Result<Grown> read_grown(std::vector<std::byte> bytes, std::size_t struct_size) {
   bytes.resize(std::max(bytes.size(), std::min<std::size_t>(struct_size, 4096)));
   std::memcpy(bytes.data(), &struct_size, sizeof struct_size);
   // On the heap and as long as it says: a sanitizer sees what is read after it.
   std::vector<std::byte> exact(bytes.begin(),
                                bytes.begin() + static_cast<std::ptrdiff_t>(std::min(struct_size, bytes.size())));
   exact.resize(std::max(exact.size(), sizeof struct_size));
-  return capi::read_struct<QuantizeDescriptor>("quantize", "descriptor", Device::cpu(), exact.data());
+  return capi::read_struct<Grown>("grow", "descriptor", Device::cpu(), exact.data());
 }
 
 TEST(CStructs, ShorterOnesHaveDefaultsAndLongerOnesZeros) {
-  Random random(1);
-  const QuantizeDescriptor full = {.element = Element::F64,
-                                   .shape = {3, 4},
-                                   .q_element = Element::U8,
-                                   .granularity = QuantizationGranularity::PerChannel,
-                                   .axis = 1,
-                                   .group_size = 7,
-                                   .zero_point_element = Element::I32,
-                                   .q_min = 3,
-                                   .q_max = 9};
-  const std::vector<std::byte> bytes = CCall(full, QuantizeArgs(), {}, random).descriptor;
-  std::map<std::size_t, QuantizeDescriptor> versions;  // by size
-  QuantizeDescriptor version;
+  const Grown full = {.first = 2, .element = Element::F64, .dims = {3, 4}, .number = 5, .real = 0.5};
+  std::vector<std::byte> bytes(capi::struct_bytes<Grown>());
+  capi::StructWriter writer(reinterpret_cast<unsigned char*>(bytes.data()) + sizeof(std::size_t));
+  visit_fields(full, writer);
+
+  std::map<std::size_t, Grown> versions;  // by size
+  Grown version;
   std::size_t size = sizeof(std::size_t);
-  versions[size] = version;
-  const auto add = [&](auto QuantizeDescriptor::*field, std::size_t words) {
+  const auto add = [&](auto Grown::*field, std::size_t words) {
     version.*field = full.*field;
     versions[size += 8 * words] = version;
   };
-  add(&QuantizeDescriptor::element, 1);
-  add(&QuantizeDescriptor::shape, 9);
-  add(&QuantizeDescriptor::q_element, 1);
-  add(&QuantizeDescriptor::granularity, 1);
-  add(&QuantizeDescriptor::axis, 1);
-  add(&QuantizeDescriptor::group_size, 1);
-  add(&QuantizeDescriptor::zero_point_element, 2);
-  add(&QuantizeDescriptor::q_min, 2);
-  add(&QuantizeDescriptor::q_max, 2);
+  add(&Grown::first, 1);
+  add(&Grown::element, 1);
+  add(&Grown::dims, 9);
+  add(&Grown::number, 2);
+  add(&Grown::real, 2);
   ASSERT_EQ(size, bytes.size());
   for (std::size_t given = 0; given <= size; ++given) {
-    const auto read = read_quantize(bytes, given);
+    const auto read = read_grown(bytes, given);
     if (versions.contains(given)) {
       ASSERT_TRUE(read) << given << ": " << read.error().message;
       EXPECT_EQ(*read, versions[given]) << given;
     } else {
       ASSERT_FALSE(read) << given;
       EXPECT_EQ(read.error().kind, ErrorKind::InvalidProblem);
-      EXPECT_NE(read.error().message.find("quantize: descriptor.struct_size"), std::string::npos)
-          << read.error().message;
+      EXPECT_NE(read.error().message.find("grow: descriptor.struct_size"), std::string::npos) << read.error().message;
     }
   }
   for (const std::size_t longer : {size + 1, size + 8, std::size_t{4096}}) {
-    EXPECT_EQ(read_quantize(bytes, longer).value_or(QuantizeDescriptor()), full) << longer;
-    std::vector<std::byte> newer = bytes;
-    newer.resize(longer);
-    newer.back() = std::byte{1};
-    const auto read = read_quantize(newer, longer);
-    ASSERT_FALSE(read);
-    EXPECT_EQ(read.error().kind, ErrorKind::Unsupported) << read.error().message;
+    EXPECT_EQ(read_grown(bytes, longer).value_or(Grown()), full) << longer;
+    for (const std::size_t place : {size, longer - 1}) {
+      std::vector<std::byte> newer = bytes;
+      newer.resize(longer);
+      newer[place] = std::byte{1};
+      const auto read = read_grown(newer, longer);
+      ASSERT_FALSE(read);
+      EXPECT_EQ(read.error().kind, ErrorKind::Unsupported) << read.error().message;
+    }
   }
   for (const std::size_t absurd : {std::size_t{4097}, std::size_t{1} << 40, ~std::size_t{0}}) {
-    const auto read = read_quantize(bytes, absurd);
+    const auto read = read_grown(bytes, absurd);
     ASSERT_FALSE(read);
     EXPECT_EQ(read.error().kind, ErrorKind::InvalidProblem) << read.error().message;
   }
 }
 
+/// As `sizeof pointer` is: what it cuts off would be demanded in vain.
+TEST(CStructs, OnesThatNoHeaderHadAreRefused) {
+  const StreamHandle stream = cpu_stream();
+  baracuda_quantize_descriptor descriptor;
+  ASSERT_EQ(baracuda_quantize_descriptor_init(&descriptor, sizeof descriptor), BARACUDA_OK);
+  descriptor.shape = {1, {4}};
+  baracuda_preference preference = {};
+  preference.has_force_backend = 1;
+  preference.force_backend = BARACUDA_BACKEND_CUBLAS;
+  baracuda_plan* plan;
+  for (std::size_t size = 0; size < sizeof preference; size += 8) {
+    preference.struct_size = size;
+    EXPECT_EQ(baracuda_quantize_select(stream.get(), &descriptor, &preference, &plan), BARACUDA_INVALID_PROBLEM);
+    EXPECT_EQ(last_error(), "quantize: preference.struct_size is " + std::to_string(size) +
+                                ", expected sizeof the struct, " + std::to_string(sizeof preference));
+  }
+  for (descriptor.struct_size = 0; descriptor.struct_size < sizeof descriptor; descriptor.struct_size += 8)
+    EXPECT_EQ(baracuda_quantize_select(stream.get(), &descriptor, nullptr, &plan), BARACUDA_INVALID_PROBLEM);
+}
+
 TEST(CStructs, InitFillsWhatItsCallerHas) {
-  for (const std::size_t bytes : {sizeof(std::size_t), sizeof(baracuda_quantize_descriptor), std::size_t{400}}) {
+  for (const std::size_t bytes : {sizeof(baracuda_quantize_descriptor), std::size_t{400}}) {
     std::vector<std::byte> memory(bytes, std::byte{0xa5});
     ASSERT_EQ(testing::c_op("quantize").init(memory.data(), bytes), BARACUDA_OK) << last_error();
     EXPECT_EQ(*capi::read_struct<QuantizeDescriptor>("quantize", "descriptor", Device::cpu(), memory.data()),
               QuantizeDescriptor());
   }
   std::byte memory[8] = {};
-  for (const std::size_t bytes : {std::size_t{0}, std::size_t{7}, std::size_t{4097}})
+  for (const std::size_t bytes : {std::size_t{0}, sizeof memory, std::size_t{4097}})
     EXPECT_EQ(testing::c_op("quantize").init(memory, bytes), BARACUDA_INVALID_PROBLEM);
   EXPECT_EQ(testing::c_op("quantize").init(nullptr, 100), BARACUDA_INVALID_PROBLEM);
 }
@@ -487,6 +523,32 @@ TEST_P(CPlansCuda, ABoundCallIsCapturedInAGraph) {
   });
 }
 
+/// The default streams, as CUstream has them: the legacy one, and the calling thread's.
+TEST_P(CPlansCuda, RunOnTheDefaultStreams) {
+  const Stream stream = *testing::make_stream(GetParam());
+  Random random(1);
+  const auto value = testing::random_write_slice_case(random);
+  for (const std::uintptr_t handle : {0, 1, 2}) {
+    SCOPED_TRACE(handle);
+    auto buffers = testing::WriteSliceBuffers::create(value, stream);
+    ASSERT_TRUE(buffers) << buffers.error().message;
+    ASSERT_TRUE(stream.synchronize());
+    const CCall call(value.descriptor, buffers->args(), {}, random);
+    baracuda_stream* adopted = nullptr;
+    ASSERT_EQ(baracuda_stream_adopt_cuda(reinterpret_cast<void*>(handle), GetParam().ordinal, &adopted), BARACUDA_OK)
+        << last_error();
+    const StreamHandle c_stream(adopted, baracuda_stream_destroy);
+    const PlanHandle plan = select_plan(call, c_stream);
+    ASSERT_TRUE(plan);
+    const CallHandle bound = bind_call(call, plan);
+    ASSERT_TRUE(bound);
+    EXPECT_EQ(baracuda_call_run(bound.get(), c_stream.get(), nullptr, 0), BARACUDA_OK) << last_error();
+    ASSERT_EQ(baracuda_stream_synchronize(c_stream.get()), BARACUDA_OK) << last_error();
+    const Result<void> checked = buffers->check();
+    EXPECT_TRUE(checked) << checked.error().message;
+  }
+}
+
 /// A bound call of a 4 × 6 window, with what it needs.
 struct BoundCall {
   explicit BoundCall(Random random = Random(1))
@@ -604,35 +666,34 @@ TEST(CErrors, NullIsRefusedEverywhere) {
   std::int64_t number;
   DLDevice device;
   const std::vector<std::pair<const char*, std::function<baracuda_status()>>> calls = {
-      {"baracuda_stream_cpu: the handle's address", [&] { return baracuda_stream_cpu(1, nullptr); }},
-      {"baracuda_stream_cuda: the handle's address", [&] { return baracuda_stream_cuda(0, nullptr); }},
-      {"baracuda_stream_adopt_cuda: the handle's address",
-       [&] { return baracuda_stream_adopt_cuda(nullptr, 0, nullptr); }},
+      {"baracuda_stream_cpu: stream", [&] { return baracuda_stream_cpu(1, nullptr); }},
+      {"baracuda_stream_cuda: stream", [&] { return baracuda_stream_cuda(0, nullptr); }},
+      {"baracuda_stream_adopt_cuda: stream", [&] { return baracuda_stream_adopt_cuda(nullptr, 0, nullptr); }},
       {"baracuda_stream_synchronize: stream", [&] { return baracuda_stream_synchronize(nullptr); }},
-      {"baracuda_stream_device: the handle", [&] { return baracuda_stream_device(nullptr, &device); }},
-      {"baracuda_stream_device: the answer's address", [&] { return baracuda_stream_device(stream, nullptr); }},
-      {"baracuda_plan_op: the handle", [&] { return baracuda_plan_op(nullptr, &text); }},
-      {"baracuda_plan_op: the answer's address", [&] { return baracuda_plan_op(plan, nullptr); }},
-      {"baracuda_plan_sku: the handle", [&] { return baracuda_plan_sku(nullptr, &text); }},
-      {"baracuda_plan_guarantee: the handle", [&] { return baracuda_plan_guarantee(nullptr, &text); }},
-      {"baracuda_plan_explain: the handle", [&] { return baracuda_plan_explain(nullptr, &text); }},
-      {"baracuda_plan_workspace_size: the handle", [&] { return baracuda_plan_workspace_size(nullptr, &number); }},
-      {"baracuda_plan_workspace_must_be_zero: the handle",
+      {"baracuda_stream_device: stream", [&] { return baracuda_stream_device(nullptr, &device); }},
+      {"baracuda_stream_device: device", [&] { return baracuda_stream_device(stream, nullptr); }},
+      {"baracuda_plan_op: plan", [&] { return baracuda_plan_op(nullptr, &text); }},
+      {"baracuda_plan_op: name", [&] { return baracuda_plan_op(plan, nullptr); }},
+      {"baracuda_plan_sku: plan", [&] { return baracuda_plan_sku(nullptr, &text); }},
+      {"baracuda_plan_guarantee: plan", [&] { return baracuda_plan_guarantee(nullptr, &text); }},
+      {"baracuda_plan_explain: plan", [&] { return baracuda_plan_explain(nullptr, &text); }},
+      {"baracuda_plan_workspace_size: plan", [&] { return baracuda_plan_workspace_size(nullptr, &number); }},
+      {"baracuda_plan_workspace_must_be_zero: plan",
        [&] { return baracuda_plan_workspace_must_be_zero(nullptr, &number); }},
-      {"baracuda_plan_device: the handle", [&] { return baracuda_plan_device(nullptr, &device); }},
+      {"baracuda_plan_device: plan", [&] { return baracuda_plan_device(nullptr, &device); }},
       {"baracuda_call_run: call", [&] { return baracuda_call_run(nullptr, stream, nullptr, 0); }},
       {"baracuda_call_run: stream", [&] { return baracuda_call_run(bound.bound.get(), nullptr, nullptr, 0); }},
-      {"baracuda_call_sku: the handle", [&] { return baracuda_call_sku(nullptr, &text); }},
+      {"baracuda_call_sku: call", [&] { return baracuda_call_sku(nullptr, &text); }},
       {"write_slice: descriptor", [&] { return op.init(nullptr, op.descriptor_bytes); }},
       {"write_slice: stream", [&] { return op.select(nullptr, descriptor, nullptr, &new_plan); }},
       {"write_slice: descriptor", [&] { return op.select(stream, nullptr, nullptr, &new_plan); }},
-      {"write_slice: the handle's address", [&] { return op.select(stream, descriptor, nullptr, nullptr); }},
+      {"write_slice: plan", [&] { return op.select(stream, descriptor, nullptr, nullptr); }},
       {"write_slice: plan", [&] { return op.run(nullptr, stream, nullptr, 0, args); }},
       {"write_slice: stream", [&] { return op.run(plan, nullptr, nullptr, 0, args); }},
       {"write_slice: args", [&] { return op.run(plan, stream, nullptr, 0, nullptr); }},
       {"write_slice: plan", [&] { return op.bind(nullptr, args, &new_call); }},
       {"write_slice: args", [&] { return op.bind(plan, nullptr, &new_call); }},
-      {"write_slice: the handle's address", [&] { return op.bind(plan, args, nullptr); }},
+      {"write_slice: call", [&] { return op.bind(plan, args, nullptr); }},
   };
   for (const auto& [message, call] : calls) {
     EXPECT_EQ(call(), BARACUDA_INVALID_PROBLEM) << message;

@@ -6,7 +6,10 @@
 namespace {
 
 /// Of fixed size and without a destructor: to copy a string, or to register a destructor, takes memory, of which there
-/// may be none when this is wanted.
+/// may be none when this is wanted. Where the program is linked with the library, its threads come with this block.
+/// Where the library was opened at run time (dlopen, Python), a thread gets it with its first error, and libc ends the
+/// process if there are not even these 4 KiB; to have it in the block that threads come with (initial-exec) would take
+/// room that libc has little of, and the library could fail to open.
 struct LastError {
   std::int64_t needed, got, code;
   char message[4096];

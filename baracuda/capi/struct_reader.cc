@@ -22,30 +22,30 @@ bool find_op(std::string_view name, ElementwiseOp* op) {
 }  // namespace
 
 Result<void> check_struct(std::string_view op, std::string_view what, const void* c_struct, std::size_t given_bytes,
-                          std::size_t known_bytes) {
+                          StructSizes sizes) {
   if (c_struct == nullptr) [[unlikely]]
     return Error::invalid_problem(fmt::format("{}: {} is NULL, expected a struct", op, what));
-  if (given_bytes < sizeof(std::size_t) || given_bytes > kMostStructBytes) [[unlikely]]
+  if (given_bytes < sizes.first || given_bytes > kMostStructBytes) [[unlikely]]
     return Error::invalid_problem(
-        fmt::format("{}: {}.struct_size is {}, expected sizeof the struct, {}", op, what, given_bytes, known_bytes));
+        fmt::format("{}: {}.struct_size is {}, expected sizeof the struct, {}", op, what, given_bytes, sizes.known));
   return {};
 }
 
-void StructReader::open(const void* c_struct, std::size_t known_bytes) {
+void StructReader::open(const void* c_struct, StructSizes sizes) {
   std::size_t given_bytes = 0;
   if (c_struct != nullptr) std::memcpy(&given_bytes, c_struct, sizeof given_bytes);
-  if (Result<void> checked = check_struct(op_, what_, c_struct, given_bytes, known_bytes); !checked) [[unlikely]] {
+  if (Result<void> checked = check_struct(op_, what_, c_struct, given_bytes, sizes); !checked) [[unlikely]] {
     error_ = std::move(checked).error();
     return;
   }
   const auto* bytes = static_cast<const unsigned char*>(c_struct);
   place_ = bytes + sizeof given_bytes;
-  end_ = bytes + std::min(given_bytes, known_bytes);
+  end_ = bytes + std::min(given_bytes, sizes.known);
   if (std::any_of(end_, bytes + given_bytes, [](unsigned char byte) { return byte != 0; })) [[unlikely]]
     error_ =
         Error::unsupported(fmt::format("{}: {} has members after the {} bytes that version {} knows, and they are "
                                        "not zero; a newer library has them",
-                                       op_, what_, known_bytes, version()));
+                                       op_, what_, sizes.known, version()));
 }
 
 bool StructReader::enter(std::size_t bytes) {

@@ -9,6 +9,27 @@
 
 namespace baracuda::capi {
 
+inline constexpr std::size_t kMostStructBytes = 4096;
+
+/// sizeof the C struct when it first came out. No header ever had a shorter one.
+template <class Struct>
+inline constexpr std::size_t kFirstBytes = 0;
+#define FIRST_SIZE(Struct, bytes) \
+  template <>                     \
+  inline constexpr std::size_t kFirstBytes<Struct> = bytes;
+#include "baracuda/capi/first_sizes.def"
+
+/// What struct_size may say.
+struct StructSizes {
+  std::size_t first;  ///< as the struct first came out
+  std::size_t known;  ///< as this library has it
+};
+template <class Struct>
+StructSizes struct_sizes() {
+  static_assert(kFirstBytes<Struct> > 0, "a new struct: make bindings writes its size into first_sizes.def");
+  return {kFirstBytes<Struct>, struct_bytes<Struct>()};
+}
+
 /// Takes the members of a C struct, one after the other in the order of visit_fields, into the fields of a C++ struct,
 /// and keeps the first thing that is wrong. A field that the struct is too short for keeps its default.
 ///
@@ -16,11 +37,10 @@ namespace baracuda::capi {
 /// enumerators or bools.
 class StructReader {
  public:
-  /// `what` is the struct in messages: "descriptor", "args". `device` is the plan's, for views. `known_bytes` is the
-  /// struct's size as this library has it.
-  StructReader(std::string_view op, std::string_view what, Device device, const void* c_struct, std::size_t known_bytes)
+  /// `what` is the struct in messages: "descriptor", "args". `device` is the plan's, for views.
+  StructReader(std::string_view op, std::string_view what, Device device, const void* c_struct, StructSizes sizes)
       : op_(op), what_(what), device_(device) {
-    open(c_struct, known_bytes);
+    open(c_struct, sizes);
   }
 
   template <class T>
@@ -47,7 +67,7 @@ class StructReader {
   Result<void> finish() && { return error_ ? Result<void>(std::move(*error_)) : Result<void>(); }
 
  private:
-  void open(const void* c_struct, std::size_t known_bytes);
+  void open(const void* c_struct, StructSizes sizes);
   /// Whether the struct has the next field, of so many bytes.
   bool enter(std::size_t bytes);
   template <class Word>
@@ -136,7 +156,7 @@ class StructReader {
 template <class Struct>
 Result<Struct> read_struct(std::string_view op, std::string_view what, Device device, const void* c_struct) {
   Struct value{};
-  StructReader reader(op, what, device, c_struct, struct_bytes<Struct>());
+  StructReader reader(op, what, device, c_struct, struct_sizes<Struct>());
   visit_fields(value, reader);
   if (Result<void> read = std::move(reader).finish(); !read) [[unlikely]]
     return std::move(read).error();
@@ -186,15 +206,13 @@ class StructWriter {
 
 /// Whether a struct of so many bytes can be one of ours, of whatever version. Errors: InvalidProblem.
 Result<void> check_struct(std::string_view op, std::string_view what, const void* c_struct, std::size_t given_bytes,
-                          std::size_t known_bytes);
-
-inline constexpr std::size_t kMostStructBytes = 4096;
+                          StructSizes sizes);
 
 /// Fills the first `given_bytes` of a C struct with its size and the defaults; members that this library does not know
 /// become 0. Errors: those of check_struct.
 template <class Struct>
 Result<void> write_defaults(std::string_view op, std::string_view what, void* c_struct, std::size_t given_bytes) {
-  if (Result<void> checked = check_struct(op, what, c_struct, given_bytes, struct_bytes<Struct>()); !checked)
+  if (Result<void> checked = check_struct(op, what, c_struct, given_bytes, struct_sizes<Struct>()); !checked)
     return checked;
   unsigned char whole[kMostStructBytes] = {};
   std::memcpy(whole, &given_bytes, sizeof given_bytes);

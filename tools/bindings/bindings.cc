@@ -1,7 +1,8 @@
 // The description of the plans, what visit_fields lists of each descriptor and of its Args:
 //
-//   baracuda_bindings HEADER    as C, anew between the marks <generated> and </generated> of the header
-//   baracuda_bindings --json    as JSON, for other bindings
+//   baracuda_bindings HEADER FIRST_SIZES    as C, anew between the marks <generated> and </generated> of the header;
+//                                           and the sizes of structs that the other file does not have yet
+//   baracuda_bindings --json                as JSON, for other bindings
 #include <fmt/core.h>
 
 #include <cctype>
@@ -60,6 +61,7 @@ struct Field {
 };
 
 struct Struct {
+  std::string type;  ///< "WriteSliceDescriptor"
   std::vector<Field> fields;
   std::size_t bytes;
 };
@@ -128,7 +130,7 @@ class Description {
 
   template <class S>
   Struct describe() {
-    Struct description{{}, sizeof(std::size_t)};
+    Struct description{type_name<S>(), {}, sizeof(std::size_t)};
     const S defaults{};
     visit_fields(defaults, [&]<class T>(const char* name, const T& value) {
       description.fields.push_back({name, capi::kind_of<T>(), enumeration_of<T>(), capi::kIsOptional<T>,
@@ -281,10 +283,20 @@ ordered_json to_json(const Description& description) {
 
 // ---- files ----------------------------------------------------------------------------------------------------------
 
-int update(const char* path, const std::string& generated) {
+std::string read(const char* path) {
   std::stringstream text;
   text << std::ifstream(path).rdbuf();
-  std::string content = text.str();
+  return text.str();
+}
+
+int write(const char* path, const std::string& content) {
+  std::ofstream file(path);
+  file << content;
+  return file.flush() ? 0 : 1;
+}
+
+int update_header(const char* path, const std::string& generated) {
+  std::string content = read(path);
   constexpr std::string_view kBegin = "/* <generated> */\n", kEnd = "/* </generated> */\n";
   const std::size_t begin = content.find(kBegin), end = content.find(kEnd);
   if (begin == content.npos || end == content.npos) {
@@ -292,9 +304,30 @@ int update(const char* path, const std::string& generated) {
     return 1;
   }
   content.replace(begin + kBegin.size(), end - begin - kBegin.size(), generated);
-  std::ofstream file(path);
-  file << content;
-  return file.flush() ? 0 : 1;
+  return write(path, content);
+}
+
+/// A size that is there stays, for it is what programs were built with.
+int update_first_sizes(const char* path, const Description& description) {
+  const std::string before = read(path);
+  std::string content =
+      "// sizeof the structs of the C ABI as each first came out: programs may have them so short, and never shorter.\n"
+      "// `make bindings` adds the lines of new structs, and leaves those that are here.\n";
+  const auto add = [&](const Struct& each) {
+    const std::string line = fmt::format("FIRST_SIZE({}, ", each.type);
+    const std::size_t place = before.find(line);
+    content += line;
+    if (place == before.npos)
+      content += fmt::format("{})\n", each.bytes);
+    else
+      content.append(before, place + line.size(), before.find('\n', place) + 1 - place - line.size());
+  };
+  add(description.preference);
+  for (const OpDescription& op : description.ops) {
+    add(op.descriptor);
+    add(op.args);
+  }
+  return write(path, content + "#undef FIRST_SIZE\n");
 }
 
 }  // namespace
@@ -307,9 +340,10 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", to_json(description).dump(2));
     return 0;
   }
-  if (argc != 2) {
-    fmt::print(stderr, "usage: baracuda_bindings --json | baracuda_bindings HEADER\n");
+  if (argc != 3) {
+    fmt::print(stderr, "usage: baracuda_bindings --json | baracuda_bindings HEADER FIRST_SIZES\n");
     return 2;
   }
-  return update(argv[1], c_declarations(description));
+  const int status = update_header(argv[1], c_declarations(description));
+  return status ? status : update_first_sizes(argv[2], description);
 }
