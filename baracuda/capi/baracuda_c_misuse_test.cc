@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "baracuda/capi/c_cases_test.h"
+#include "baracuda/capi/c_fields.h"
 #include "testing/c_call.h"
 #include "testing/c_fuzz.h"
 #include "testing/options.h"
@@ -27,17 +28,46 @@ struct Change {
   std::vector<baracuda_status> allowed;
 };
 
-bool is_empty(const CTensor& tensor) {
-  return std::find(tensor.shape, tensor.shape + tensor.tensor.ndim, 0) != tensor.shape + tensor.tensor.ndim;
+bool is_empty(const DLTensor& tensor) {
+  return std::find(tensor.shape, tensor.shape + tensor.ndim, 0) != tensor.shape + tensor.ndim;
 }
 
 bool has_neighbours(const CTensor& tensor) {
   return std::any_of(tensor.shape, tensor.shape + tensor.tensor.ndim, [](std::int64_t extent) { return extent > 1; });
 }
 
-Change change_tensor(CTensor& changed, const std::string& op, Device device, Random& random) {
+/// A view of args.
+struct View {
+  const char* name;
+  bool is_written;
+  std::size_t offset;
+  const DLTensor* tensor;
+};
+template <class Args>
+std::vector<View> views_of(const std::vector<std::byte>& bytes) {
+  std::vector<View> views;
+  std::size_t offset = sizeof(std::size_t);
+  const Args args{};
+  visit_fields(args, [&]<class T>(const char* name, const T&) {
+    if (capi::is_view(capi::kind_of<T>())) {
+      views.push_back({name, capi::kIsWritable<T>, offset, nullptr});
+      std::memcpy(&views.back().tensor, bytes.data() + offset, sizeof(DLTensor*));
+    }
+    offset += capi::kFieldBytes<T>;
+  });
+  return views;
+}
+
+Change change_tensor(CTensor& changed, const std::string& op, const std::vector<View>& views, Device device,
+                     Random& random) {
   DLTensor& tensor = changed.tensor;
-  const baracuda_status if_elements = is_empty(changed) ? BARACUDA_OK : BARACUDA_INVALID_PROBLEM;
+  const auto address = [](const DLTensor& of) { return reinterpret_cast<std::uintptr_t>(of.data) + of.byte_offset; };
+  // It is written itself, or the call is one in place.
+  const bool is_written = std::any_of(views.begin(), views.end(), [&](const View& view) {
+    return view.is_written && view.tensor && address(*view.tensor) == address(tensor);
+  });
+  const auto output = std::find_if(views.begin(), views.end(), [](const View& view) { return view.is_written; });
+  const baracuda_status if_elements = is_empty(tensor) ? BARACUDA_OK : BARACUDA_INVALID_PROBLEM;
   switch (random.draw(0, 11)) {
     case 0: {
       const DLDataType before = tensor.dtype;
@@ -61,8 +91,9 @@ Change change_tensor(CTensor& changed, const std::string& op, Device device, Ran
       return {"memory of both devices", {BARACUDA_OK}};
     case 4:
       tensor.data = nullptr;
-      // A call without outputs does not look at its inputs' data.
-      return {"data NULL", {if_elements, BARACUDA_OK}};
+      // A product without outputs does not look at the data of its weights' scales.
+      if (op == "quantized_linear" && is_empty(*output->tensor)) return {"data NULL", {if_elements, BARACUDA_OK}};
+      return {"data NULL", {if_elements}};
     case 5:
       tensor.byte_offset = ~std::uint64_t{0};
       return {"byte_offset", {tensor.data ? BARACUDA_INVALID_PROBLEM : if_elements}};
@@ -98,7 +129,7 @@ Change change_tensor(CTensor& changed, const std::string& op, Device device, Ran
     case 10: {
       tensor.strides = changed.strides;
       std::fill(changed.strides, changed.strides + kMaxRank, kLeast);
-      const bool counts = !is_empty(changed) && has_neighbours(changed) && tensor.data;
+      const bool counts = !is_empty(tensor) && has_neighbours(changed) && tensor.data;
       // Without elements they do not count, but some ops want rows to be contiguous all the same.
       return {
           "strides out of memory",
@@ -107,7 +138,9 @@ Change change_tensor(CTensor& changed, const std::string& op, Device device, Ran
     default:
       tensor.strides = changed.strides;
       std::fill(changed.strides, changed.strides + kMaxRank, 0);
-      return {"strides 0", {BARACUDA_OK, BARACUDA_INVALID_PROBLEM, BARACUDA_UNSUPPORTED}};
+      if (is_empty(tensor) || !has_neighbours(changed)) return {"strides 0", {BARACUDA_OK, BARACUDA_UNSUPPORTED}};
+      if (is_written) return {"strides 0 of what is written", {BARACUDA_INVALID_PROBLEM, BARACUDA_UNSUPPORTED}};
+      return {"strides 0", {BARACUDA_OK, BARACUDA_UNSUPPORTED}};
   }
 }
 
@@ -123,22 +156,39 @@ Change change_size(std::vector<std::byte>& bytes, Random& random) {
       set(size - static_cast<std::size_t>(random.draw(1, 7)));
       return {"a struct_size within a member", {BARACUDA_INVALID_PROBLEM}};
     case 2:
-      set(8 * static_cast<std::size_t>(random.draw(1, static_cast<std::int64_t>(size / 8) - 1)));
-      return {"a shorter struct", {BARACUDA_INVALID_PROBLEM, BARACUDA_UNSUPPORTED, BARACUDA_OK}};
-    default:
+      set(8 * static_cast<std::size_t>(random.draw(0, static_cast<std::int64_t>(size / 8) - 1)));
+      return {"a shorter struct, which no header had", {BARACUDA_INVALID_PROBLEM}};
+    default: {
+      const auto tail = static_cast<std::int64_t>(size);
       size += static_cast<std::size_t>(random.draw(1, 200));
       bytes.resize(size);
       set(size);
       if (random.one_in(2)) return {"a longer struct", {BARACUDA_OK}};
-      bytes[static_cast<std::size_t>(
-          random.draw(static_cast<std::int64_t>(size) - 1, static_cast<std::int64_t>(size) - 1))] = std::byte{1};
+      bytes[static_cast<std::size_t>(random.draw(tail, static_cast<std::int64_t>(size) - 1))] = std::byte{1};
       return {"a longer struct that is not zero", {BARACUDA_UNSUPPORTED}};
+    }
   }
 }
 
+/// What the words of a struct after its size are.
+enum class Word { Flag, Enumerator, Other };
+template <class Struct>
+std::vector<Word> words_of() {
+  std::vector<Word> words;
+  const Struct fields{};
+  visit_fields(fields, [&]<class T>(const char*, const T&) {
+    constexpr capi::FieldKind kKind = capi::kind_of<T>();
+    if (capi::kHasFlag<T>) words.push_back(Word::Flag);
+    words.insert(words.end(), capi::bytes_of(kKind) / 8, Word::Other);
+    if (kKind == capi::FieldKind::Flag && !capi::kIsOptional<T>) words.back() = Word::Flag;
+    if (kKind == capi::FieldKind::Enumerator && !capi::kIsOptional<T>) words.back() = Word::Enumerator;
+  });
+  return words;
+}
+
 /// A word of a struct but for its size; those that are pointers stay.
-Change change_word(std::vector<std::byte>& bytes, std::size_t first_word, Random& random) {
-  const auto words = static_cast<std::int64_t>(bytes.size() / 8);
+Change change_word(std::vector<std::byte>& bytes, const std::vector<Word>& words, std::size_t first_word,
+                   Random& random) {
   const std::int64_t hostile[] = {-1,
                                   2,
                                   3,
@@ -151,8 +201,30 @@ Change change_word(std::vector<std::byte>& bytes, std::size_t first_word, Random
                                   kLeast,
                                   static_cast<std::int64_t>(random.next())};
   const std::int64_t value = random.pick(hostile);
-  std::memcpy(bytes.data() + 8 * random.draw(static_cast<std::int64_t>(first_word), words - 1), &value, sizeof value);
+  const auto word = static_cast<std::size_t>(
+      random.draw(static_cast<std::int64_t>(first_word), static_cast<std::int64_t>(words.size()) - 1));
+  std::memcpy(bytes.data() + 8 * (1 + word), &value, sizeof value);
+  if (words[word] == Word::Flag) return {"a flag that is neither 0 nor 1", {BARACUDA_INVALID_PROBLEM}};
+  if (words[word] == Word::Enumerator && (value < 0 || value >= 255))
+    return {"an enumerator that is none", {BARACUDA_INVALID_PROBLEM}};
   return {"a number", {BARACUDA_OK, BARACUDA_INVALID_PROBLEM, BARACUDA_UNSUPPORTED}};
+}
+
+/// Whether a view may be NULL that is given; other optional ones are there exactly if the descriptor says so.
+bool may_be_left_out(const CCall& call, const View& view) {
+  const std::string name = std::string(call.op->name) + "." + view.name;
+  if (name != "dynamic_range_quantize.zero_point")
+    return name == "write_slice.status" || name == "kv_cache_append.status";
+  baracuda_dynamic_range_quantize_descriptor descriptor;
+  std::memcpy(&descriptor, call.descriptor.data(), sizeof descriptor);
+  return descriptor.symmetric == 1;
+}
+
+Change drop_view(CCall& call, const std::vector<View>& views, Random& random) {
+  const View& view = random.pick(views);
+  std::fill_n(call.args.begin() + static_cast<std::ptrdiff_t>(view.offset), 8, std::byte{0});
+  const bool may = view.tensor == nullptr || may_be_left_out(call, view);
+  return {std::string(view.name) + " is NULL", {may ? BARACUDA_OK : BARACUDA_INVALID_PROBLEM}};
 }
 
 class CMisuse : public ::testing::TestWithParam<Device> {
@@ -186,6 +258,8 @@ TEST_P(CMisuse, OneThingIsWrong) {
       const testing::PlanHandle good_plan = testing::select_plan(call, c_stream);
       ASSERT_TRUE(good_plan);
       const std::size_t pointers = std::string_view(call.op->name) == "elementwise";  // at the descriptor's begin
+      const std::vector<View> views = views_of<typename C::Plan::Args>(call.args);
+      static const auto kDescriptorWords = words_of<typename C::Plan::Descriptor>();
 
       for (int change_idx = 0; change_idx < 12; ++change_idx) {
         // Everything, to be put back.
@@ -199,20 +273,16 @@ TEST_P(CMisuse, OneThingIsWrong) {
         if (kind == 0) {
           change = change_size(call.args, random);
         } else if (kind == 1) {
-          // A view is NULL: optional ones may be.
-          const std::size_t views = call.args.size() / 8 - 1 - (pointers ? 4 : 0);
-          const std::size_t view = 1 + static_cast<std::size_t>(random.draw(0, static_cast<std::int64_t>(views) - 1));
-          std::fill_n(call.args.begin() + static_cast<std::ptrdiff_t>(8 * view), 8, std::byte{0});
-          change = {"a view is NULL", {BARACUDA_OK, BARACUDA_INVALID_PROBLEM}};
+          change = drop_view(call, views, random);
         } else if (kind == 2) {
           of_plan = true;
           change = change_size(random.one_in(2) ? call.descriptor : call.preference, random);
         } else if (kind == 3) {
           of_plan = true;
-          change = random.one_in(4) ? change_word(call.preference, 1, random)
-                                    : change_word(call.descriptor, 1 + pointers, random);
+          change = random.one_in(4) ? change_word(call.preference, words_of<PlanPreference>(), 0, random)
+                                    : change_word(call.descriptor, kDescriptorWords, pointers, random);
         } else {
-          change = change_tensor(*random.pick(call.tensors), call.op->name, GetParam(), random);
+          change = change_tensor(*random.pick(call.tensors), call.op->name, views, GetParam(), random);
         }
 
         baracuda_plan* changed_plan = nullptr;
