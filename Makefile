@@ -25,9 +25,10 @@ test: configure  ## everything; TEST_ARGS="--suite unit --device cpu" for less
 record-check: build  ## is the GPU record, tests/gpu/record.json, of these sources?
 	python3 tests/gpu/record.py check
 
-bindings: configure  ## writes anew what the C header has of the plans' fields
+bindings: configure  ## writes anew what the C header and the Python package have of the plans' fields
 	cmake --build $(BUILD) --target baracuda_bindings
 	$(BUILD)/bin/baracuda_bindings baracuda/capi/baracuda_c.h baracuda/capi/first_sizes.def
+	$(BUILD)/bin/baracuda_bindings --json | python3 tools/bindings/python.py .
 
 format:  ## clang-format over all sources
 	git ls-files '*.h' '*.cc' '*.cuh' | xargs clang-format -i

@@ -1,0 +1,49 @@
+#include "error.h"
+
+#include <nanobind/nanobind.h>
+
+#include <cstdarg>
+
+namespace nb = nanobind;
+
+namespace baracuda::python {
+namespace {
+
+nb::object formatted(const char* format, std::va_list arguments) {
+  return nb::steal(PyUnicode_FromFormatV(format, arguments));
+}
+
+[[noreturn]] void raise(baracuda_status status, nb::handle message, std::int64_t needed, std::int64_t got,
+                        std::int64_t code) {
+  const nb::object type =
+      nb::module_::import_("baracuda._errors").attr("BY_STATUS")[nb::int_(static_cast<int>(status))];
+  PyErr_SetObject(type.ptr(), type(message, needed, got, code).ptr());
+  throw nb::python_error();
+}
+
+}  // namespace
+
+void check(baracuda_status status) {
+  if (status == BARACUDA_OK) return;
+  raise(status, nb::str(baracuda_last_error_message()), baracuda_last_error_needed(), baracuda_last_error_got(),
+        baracuda_last_error_code());
+}
+
+void raise(baracuda_status status, const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  const nb::object message = formatted(format, arguments);
+  va_end(arguments);
+  raise(status, message, 0, 0, 0);
+}
+
+void raise_type_error(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  const nb::object message = formatted(format, arguments);
+  va_end(arguments);
+  PyErr_SetObject(PyExc_TypeError, message.ptr());
+  throw nb::python_error();
+}
+
+}  // namespace baracuda::python

@@ -1,0 +1,105 @@
+#include "operand.h"
+
+#include <limits>
+
+#include "error.h"
+
+namespace nb = nanobind;
+
+namespace baracuda::python {
+namespace {
+
+bool is_tensor(const DLTensor& tensor) {
+  return tensor.ndim == 0 || (tensor.ndim > 0 && tensor.ndim <= 8 && tensor.shape != nullptr);
+}
+
+bool is_row_major(const DLTensor& tensor) {
+  if (tensor.strides == nullptr) return true;
+  std::int64_t stride = 1;
+  for (int axis = tensor.ndim - 1; axis >= 0; --axis) {
+    if (tensor.shape[axis] <= 1) continue;
+    if (tensor.strides[axis] != stride || __builtin_mul_overflow(stride, tensor.shape[axis], &stride)) return false;
+  }
+  return true;
+}
+
+/// −1 where it overflows, or an extent is negative.
+std::int64_t num_elements(const std::int64_t* shape, int rank) {
+  std::int64_t product = 1;
+  for (int axis = 0; axis < rank; ++axis)
+    if (shape[axis] < 0 || __builtin_mul_overflow(product, shape[axis], &product)) return -1;
+  return product;
+}
+
+}  // namespace
+
+Operand::Operand(ArgName name, nb::handle object, bool written, bool on_cuda, std::uintptr_t cuda_stream) {
+  const Reinterpreted* as = nullptr;
+  if (nb::try_cast(object, as) && as) object = as->tensor;
+  memory_ = ManagedTensor::borrow(name, object, written, on_cuda, cuda_stream);
+  tensor_ = memory_.tensor();
+  if (as) reinterpret(name, *as);
+}
+
+std::size_t Operand::contiguous_bytes(ArgName name, std::optional<int> ordinal) const {
+  const DLDevice device = tensor_.device;
+  const bool is_there =
+      ordinal ? (device.device_type == kDLCUDA && device.device_id == *ordinal) || device.device_type == kDLCUDAManaged
+              : device.device_type != kDLCUDA;
+  if (!is_there) raise(BARACUDA_INVALID_PROBLEM, "%s: %s is on another device than the plan", name.plan, name.arg);
+  const std::int64_t elements = is_tensor(tensor_) ? num_elements(tensor_.shape, tensor_.ndim) : -1;
+  const std::int64_t element_bits = tensor_.dtype.bits * tensor_.dtype.lanes;
+  if (elements < 0 || elements > std::numeric_limits<std::int64_t>::max() / 8 / 65536 || !is_row_major(tensor_))
+    raise(BARACUDA_INVALID_PROBLEM, "%s: %s is to be row-major without gaps", name.plan, name.arg);
+  return static_cast<std::size_t>(elements * element_bits / 8);
+}
+
+void Operand::reinterpret(ArgName name, const Reinterpreted& as) {
+  // What is no tensor at all is the C ABI's to refuse.
+  if (!is_tensor(tensor_)) return;
+  if (tensor_.dtype.lanes != 1 || tensor_.dtype.bits != (as.dtype.bits == 4 ? 8 : as.dtype.bits))
+    raise(BARACUDA_INVALID_PROBLEM, "%s: %s is a view of elements of %d bits, which cannot be read as ones of %d",
+          name.plan, name.arg, tensor_.dtype.bits * tensor_.dtype.lanes, as.dtype.bits);
+  if (as.dtype.bits == 4) {
+    make_pairs(name, as);
+  } else if (as.shape) {
+    raise(BARACUDA_INVALID_PROBLEM, "%s: %s is a view with a shape of its own, which only 4-bit elements have",
+          name.plan, name.arg);
+  }
+  tensor_.dtype = as.dtype;
+}
+
+void Operand::make_pairs(ArgName name, const Reinterpreted& as) {
+  if (as.shape) {
+    const std::int64_t num_bytes = num_elements(tensor_.shape, tensor_.ndim);
+    const std::int64_t num_nibbles = num_elements(as.shape->data(), static_cast<int>(as.shape->size()));
+    if (!is_row_major(tensor_) || num_bytes < 0 || num_nibbles < 0 || num_nibbles / 2 + num_nibbles % 2 != num_bytes)
+      raise(BARACUDA_INVALID_PROBLEM,
+            "%s: %s is a view with a shape of %lld 4-bit elements, two in a byte, for which it needs as many bytes in "
+            "row-major order; it has %lld%s",
+            name.plan, name.arg, static_cast<long long>(num_nibbles), static_cast<long long>(num_bytes),
+            is_row_major(tensor_) ? "" : " with gaps or in another order");
+    shape_ = *as.shape;
+    tensor_.strides = nullptr;
+  } else {
+    const int last = tensor_.ndim - 1;
+    if (last < 0 || (tensor_.strides && tensor_.shape[last] > 1 && tensor_.strides[last] != 1))
+      raise(BARACUDA_INVALID_PROBLEM,
+            "%s: %s is a view of 4-bit elements, for which the bytes of the last axis are to "
+            "be neighbours",
+            name.plan, name.arg);
+    shape_.assign(tensor_.shape, tensor_.shape + tensor_.ndim);
+    bool fits = !__builtin_mul_overflow(shape_[last], 2, &shape_[last]);
+    if (tensor_.strides) {
+      strides_.assign(tensor_.strides, tensor_.strides + tensor_.ndim);
+      for (std::int64_t& stride : strides_) fits &= !__builtin_mul_overflow(stride, 2, &stride);
+      strides_[last] = 1;
+      tensor_.strides = strides_.data();
+    }
+    if (!fits) raise(BARACUDA_INVALID_PROBLEM, "%s: %s is a view of 2^63 elements or more", name.plan, name.arg);
+  }
+  tensor_.shape = shape_.data();
+  tensor_.ndim = static_cast<std::int32_t>(shape_.size());
+}
+
+}  // namespace baracuda::python

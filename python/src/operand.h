@@ -1,0 +1,44 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "managed_tensor.h"
+
+namespace baracuda::python {
+
+/// Somebody's tensor, to be read as elements of another kind: bytes as pairs of 4-bit integers, u16 as bf16. What
+/// baracuda.view makes, for packages that lack an element kind.
+struct Reinterpreted {
+  nanobind::object tensor;
+  DLDataType dtype;
+  std::optional<std::vector<std::int64_t>> shape;
+};
+
+/// An argument of a call: a tensor that is borrowed, and what the C ABI gets to see of it.
+class Operand {
+ public:
+  /// Raises as ManagedTensor::borrow does, and InvalidProblem where a tensor cannot be reinterpreted so.
+  Operand(ArgName name, nanobind::handle object, bool written, bool on_cuda, std::uintptr_t cuda_stream);
+
+  /// Points into this object.
+  const DLTensor& tensor() const { return tensor_; }
+  void* data() const { return static_cast<char*>(tensor_.data) + tensor_.byte_offset; }
+  /// Raises InvalidProblem where there are gaps, or the memory is not on the GPU `ordinal`, without one the CPU.
+  std::size_t contiguous_bytes(ArgName name, std::optional<int> ordinal) const;
+  /// Leaves the memory to the caller.
+  ManagedTensor take_memory() && { return std::move(memory_); }
+
+ private:
+  void reinterpret(ArgName name, const Reinterpreted& as);
+  void make_pairs(ArgName name, const Reinterpreted& as);
+
+  ManagedTensor memory_;
+  DLTensor tensor_;
+  std::vector<std::int64_t> shape_, strides_;
+};
+
+}  // namespace baracuda::python
