@@ -50,12 +50,12 @@ def stream_handle(stream: StreamLike) -> int:
 def _torch_current_stream() -> Callable[[int], int]:
     torch = sys.modules["torch"]
     raw: Callable[[int], int] | None = getattr(torch._C, "_cuda_getCurrentRawStream", None)
-    return raw or (lambda ordinal: int(torch.cuda.current_stream(ordinal).cuda_stream))
+    return raw or (lambda ordinal: operator.index(torch.cuda.current_stream(ordinal).cuda_stream))
 
 
 def _cupy_current_stream() -> Callable[[int], int]:
     cupy = sys.modules["cupy"]
-    return lambda ordinal: int(cupy.cuda.get_current_stream(ordinal).ptr)
+    return lambda ordinal: operator.index(cupy.cuda.get_current_stream(ordinal).ptr)
 
 
 _CURRENT_STREAM = {"torch": _torch_current_stream, "cupy": _cupy_current_stream}
