@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import operator
 import re
 import sys
@@ -61,14 +60,15 @@ def _cupy_current_stream() -> Callable[[int], int]:
 _CURRENT_STREAM = {"torch": _torch_current_stream, "cupy": _cupy_current_stream}
 
 
-@functools.cache
+_packages: dict[type, str | None] = {}  # as far as they have been asked for
+
+
 def _package_with_streams(tensor_type: type) -> str | None:
-    """The package that a tensor of this type comes from, where it has current streams; of subclasses too."""
-    for base in tensor_type.__mro__:
-        package = base.__module__.partition(".")[0]
-        if package in _CURRENT_STREAM:
-            return package
-    return None
+    """The package that a type of tensor is from, or one that it derives from, if the package has current streams."""
+    if tensor_type not in _packages:
+        origins = (base.__module__.partition(".")[0] for base in tensor_type.__mro__)
+        _packages[tensor_type] = next((package for package in origins if package in _CURRENT_STREAM), None)
+    return _packages[tensor_type]
 
 
 def _legacy_default_stream(ordinal: int) -> int:
