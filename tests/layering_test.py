@@ -10,7 +10,7 @@ import unittest
 
 import support
 
-FOLDERS = ("baracuda", "testing", "tests", "bench", "tools", "examples")
+FOLDERS = ("baracuda", "python", "testing", "tests", "bench", "tools", "examples")
 SUFFIXES = {".h", ".c", ".cc", ".cuh", ".def"}
 VENDORED = "baracuda/capi/dlpack/"  # another project's, as it is
 
@@ -34,6 +34,7 @@ ARROWS = {
     "c header": {"c header"},
     "capi": {"capi", "c header", "core", "public"},
     "bindings": {"capi", "public"},  # prints what capi walks
+    "python": {"python", "c header"},
     "examples": {"public", "c header"},
     "tools": {"tools", "testing", "bench", "public"},
     "oracle": {"oracle", "testing", "core", "public"},
@@ -224,6 +225,7 @@ BROKEN = {
         {"baracuda/capi/baracuda_c.h": '#include "baracuda/core/element.h"'},
         {f"{OP}.cc": '#include "baracuda/capi/baracuda_c.h"'},
         {"tools/main.cc": '#include "baracuda/capi/c_fields.h"'},
+        {"python/src/native.cc": '#include "baracuda/baracuda.h"'},
         {"tools/main.cc": '  #  include "baracuda/jit/nvrtc.h"  // for a moment'},
         {"baracuda/utils/strings.h": '#include "baracuda/core/view.h"'},
     ],
@@ -277,6 +279,7 @@ SOUND = {
     "tools/main.cc": f'#include "testing/op.h"\n#include "{OP}.h"',
     "tools/bindings/bindings.cc": '#include "baracuda/capi/c_fields.h"',
     "examples/add.c": '#include "baracuda/capi/baracuda_c.h"',
+    "python/src/native.cc": '#include "python/src/op.h"\n#include "baracuda/capi/baracuda_c.h"',
 }
 
 

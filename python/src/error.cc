@@ -1,8 +1,9 @@
-#include "error.h"
+#include "python/src/error.h"
 
 #include <nanobind/nanobind.h>
 
 #include <cstdarg>
+#include <cstring>
 
 namespace nb = nanobind;
 
@@ -25,8 +26,10 @@ nb::object formatted(const char* format, std::va_list arguments) {
 
 void check(baracuda_status status) {
   if (status == BARACUDA_OK) return;
-  raise(status, nb::str(baracuda_last_error_message()), baracuda_last_error_needed(), baracuda_last_error_got(),
-        baracuda_last_error_code());
+  // Whatever bytes of the caller's the message quotes.
+  const char* message = baracuda_last_error_message();
+  const auto text = nb::steal(PyUnicode_DecodeUTF8(message, static_cast<Py_ssize_t>(std::strlen(message)), "replace"));
+  raise(status, text, baracuda_last_error_needed(), baracuda_last_error_got(), baracuda_last_error_code());
 }
 
 void raise(baracuda_status status, const char* format, ...) {

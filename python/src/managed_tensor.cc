@@ -1,7 +1,7 @@
-#include "managed_tensor.h"
+#include "python/src/managed_tensor.h"
 
-#include "error.h"
-#include "values.h"
+#include "python/src/error.h"
+#include "python/src/values.h"
 
 namespace nb = nanobind;
 

@@ -17,11 +17,11 @@
 #include <utility>
 #include <vector>
 
-#include "error.h"
-#include "op.h"
-#include "operand.h"
-#include "struct_writer.h"
-#include "values.h"
+#include "python/src/error.h"
+#include "python/src/op.h"
+#include "python/src/operand.h"
+#include "python/src/struct_writer.h"
+#include "python/src/values.h"
 
 namespace nb = nanobind;
 
@@ -96,7 +96,7 @@ class Call {
         call_(std::move(call)) {}
 
   void run() {
-    const Stream stream = stream_.get();  // not a reference: another thread may run it on another stream meanwhile
+    const Stream stream = stream_.get();  // a copy: another thread may run the call on another stream meanwhile
     baracuda_status status;
     {
       const nb::gil_scoped_release released;
@@ -144,8 +144,8 @@ const Op& op_named(std::string_view name) {
 
 class Plan {
  public:
-  /// `fields` and `preference`: a value for each member, in their order; None leaves a member at its default. Without an
-  /// `ordinal` it is a plan for the CPU, else one for that GPU, selected on the stream of `handle`.
+  /// `fields` and `preference`: a value for each member, in their order; None leaves a member at its default. Without
+  /// an `ordinal` it is a plan for the CPU, else one for that GPU, selected on the stream of `handle`.
   Plan(const std::string& op, const nb::tuple& fields, const nb::tuple& preference, int num_threads,
        std::optional<int> ordinal, std::uintptr_t handle)
       : op_(op_named(op)), ordinal_(ordinal) {

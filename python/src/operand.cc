@@ -1,8 +1,8 @@
-#include "operand.h"
+#include "python/src/operand.h"
 
 #include <limits>
 
-#include "error.h"
+#include "python/src/error.h"
 
 namespace nb = nanobind;
 

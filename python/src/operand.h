@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "managed_tensor.h"
+#include "python/src/managed_tensor.h"
 
 namespace baracuda::python {
 

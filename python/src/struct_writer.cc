@@ -1,11 +1,11 @@
-#include "struct_writer.h"
+#include "python/src/struct_writer.h"
 
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 
-#include "error.h"
-#include "values.h"
+#include "python/src/error.h"
+#include "python/src/values.h"
 
 namespace nb = nanobind;
 
@@ -28,8 +28,10 @@ baracuda_dims dims(nb::handle value) {
 }
 
 const char* text(nb::handle value) {
-  const char* result = PyUnicode_AsUTF8AndSize(value.ptr(), nullptr);
+  Py_ssize_t length;
+  const char* result = PyUnicode_AsUTF8AndSize(value.ptr(), &length);
   if (result == nullptr) throw nb::python_error();
+  if (std::strlen(result) != static_cast<std::size_t>(length)) throw nb::value_error("a name with a null character");
   return result;
 }
 

@@ -2,7 +2,7 @@
 
 #include <nanobind/nanobind.h>
 
-#include "op.h"
+#include "python/src/op.h"
 
 namespace baracuda::python {
 

@@ -1,4 +1,4 @@
-#include "values.h"
+#include "python/src/values.h"
 
 namespace nb = nanobind;
 

@@ -216,6 +216,11 @@ class Refused(unittest.TestCase):
             copy_plan(element="f33")
         with self.assertRaisesRegex(baracuda.InvalidProblem, "descriptor.op is \"gelo\""):
             baracuda.Elementwise(op="gelo", shape=(4,))
+        for op in ("relu\0", "relu\ud800"):
+            with self.assertRaises(ValueError):
+                baracuda.Elementwise(op=op, shape=(4,))
+        with self.assertRaises(baracuda.InvalidProblem):
+            baracuda.Elementwise(op="é" * 100_000, shape=(4,))
         with self.assertRaises(baracuda.Unsupported):
             baracuda.WriteSlice(dest=(1,) * 9, start=(0,) * 9, end=(1,) * 9)
 
