@@ -55,18 +55,17 @@ std::size_t Operand::contiguous_bytes(ArgName name, std::optional<int> ordinal) 
 }
 
 void Operand::reinterpret(ArgName name, const Reinterpreted& as) {
-  // What is no tensor at all is the C ABI's to refuse.
-  if (!is_tensor(tensor_)) return;
-  if (tensor_.dtype.lanes != 1 || tensor_.dtype.bits != (as.dtype.bits == 4 ? 8 : as.dtype.bits))
+  const int bits = tensor_.dtype.bits * tensor_.dtype.lanes;
+  if (bits != (as.dtype.bits == 4 ? 8 : as.dtype.bits))
     raise(BARACUDA_INVALID_PROBLEM, "%s: %s is a view of elements of %d bits, which cannot be read as ones of %d",
-          name.plan, name.arg, tensor_.dtype.bits * tensor_.dtype.lanes, as.dtype.bits);
-  if (as.dtype.bits == 4) {
+          name.plan, name.arg, bits, as.dtype.bits);
+  tensor_.dtype = as.dtype;
+  if (!is_tensor(tensor_)) return;  // the C ABI refuses it
+  if (as.dtype.bits == 4)
     make_pairs(name, as);
-  } else if (as.shape) {
+  else if (as.shape)
     raise(BARACUDA_INVALID_PROBLEM, "%s: %s is a view with a shape of its own, which only 4-bit elements have",
           name.plan, name.arg);
-  }
-  tensor_.dtype = as.dtype;
 }
 
 void Operand::make_pairs(ArgName name, const Reinterpreted& as) {
