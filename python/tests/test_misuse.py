@@ -21,8 +21,8 @@ EXPECTED = (baracuda.Error, TypeError, ValueError, BufferError)
 DTYPES = {"f16": (2, 16), "bf16": (4, 16), "f32": (2, 32), "f64": (2, 64), "i8": (0, 8), "i16": (0, 16), "i32": (0, 32),
           "i64": (0, 64), "u8": (1, 8), "bool": (6, 8), "f8e4m3": (10, 8), "complex64": (5, 64), "s4": (0, 4),
           "u4": (1, 4)}
-# Extents up to 4, rank up to 4, strides up to 40 elements of up to 16 bytes: what a tensor reaches is within it.
-ARENA_BYTES = 1 << 16
+# Extents up to 4, rank up to 4, strides up to 40 elements of up to 8 bytes: what a tensor reaches is within it.
+ARENA_BYTES = 1 << 13
 
 
 class Fuzzer:
