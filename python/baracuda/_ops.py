@@ -161,7 +161,14 @@ ACTIVATION = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preference:
-    """What is demanded of the choice of a kernel. What cannot be met raises Unsupported."""
+    """What a caller demands of the choice. What cannot be met is an Unsupported error, never a silent fall-back.
+
+    - max_workspace_bytes: unset: the plan's own default
+    - force_arch: an older class than the device's runs on it too
+    - exclude_archs: the newest class left is taken
+    - autotune: Time the candidates that qualify and keep the fastest; a single one is taken untimed. Unsupported by
+      plans that cannot.
+    """
 
     determinism: Determinism = "any"
     max_workspace_bytes: int | None = None
@@ -211,7 +218,7 @@ class Dequantize(Plan):
     MisalignedOperand, BufferTooSmall.
     Source: torch.dequantize, ONNX DequantizeLinear.
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - element: x's
     - q_element: I8, U8, S4 or U4
     - axis: PerChannel: 0 … rank − 1; else 0
@@ -233,7 +240,7 @@ class Dequantize(Plan):
         zero_point_element: ElementLike | None = None,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             element_number("Dequantize: element", ELEMENT, element),
@@ -244,7 +251,7 @@ class Dequantize(Plan):
             group_size,
             element_number("Dequantize: zero_point_element", ELEMENT, zero_point_element),
         )
-        self._select("dequantize", fields, device, num_threads, preference._members())
+        self._select("dequantize", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -308,7 +315,7 @@ class DynamicRangeQuantize(Plan):
     need a variant which the preference excludes).
     Source: torch.ao.quantization's dynamic qparams (per row), ONNX DynamicQuantizeLinear (per tensor).
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - element: x's
     - output_element: q's: I8 or U8
     - q_min: unset: s8 −127 where symmetric, −128 where not; u8 0
@@ -328,7 +335,7 @@ class DynamicRangeQuantize(Plan):
         q_max: int | None = None,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             element_number("DynamicRangeQuantize: element", ELEMENT, element),
@@ -338,7 +345,7 @@ class DynamicRangeQuantize(Plan):
             q_min,
             q_max,
         )
-        self._select("dynamic_range_quantize", fields, device, num_threads, preference._members())
+        self._select("dynamic_range_quantize", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -400,7 +407,7 @@ class Elementwise(Plan):
     or, other than in place, an input), Unsupported (a view's element), MisalignedOperand, BufferTooSmall.
     Source: torch, numpy and jax.numpy; where they differ the table follows torch, but for NaN, −0 and division by 0.
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - element: of the inputs, `where`'s condition apart
     - output: absent: what the operator gives
     - shape: of the output
@@ -417,7 +424,7 @@ class Elementwise(Plan):
         shape: Sequence[int],
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             op,
@@ -425,7 +432,7 @@ class Elementwise(Plan):
             element_number("Elementwise: output", ELEMENT, output),
             shape,
         )
-        self._select("elementwise", fields, device, num_threads, preference._members())
+        self._select("elementwise", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -487,7 +494,7 @@ class FakeQuantize(Plan):
     MisalignedOperand, BufferTooSmall.
     Source: torch.fake_quantize_per_tensor_affine, torch.fake_quantize_per_channel_affine.
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - element: x's
     - q_element: I8, U8, S4 or U4
     - axis: PerChannel: 0 … rank − 1; else 0
@@ -513,7 +520,7 @@ class FakeQuantize(Plan):
         q_max: int | None = None,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             element_number("FakeQuantize: element", ELEMENT, element),
@@ -526,7 +533,7 @@ class FakeQuantize(Plan):
             q_min,
             q_max,
         )
-        self._select("fake_quantize", fields, device, num_threads, preference._members())
+        self._select("fake_quantize", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -586,7 +593,7 @@ class FakeQuantizeBackward(Plan):
     MisalignedOperand, BufferTooSmall.
     Source: torch.fake_quantize_per_tensor_affine_cachemask and its backward.
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - element: x's
     - q_element: I8, U8, S4 or U4
     - axis: PerChannel: 0 … rank − 1; else 0
@@ -612,7 +619,7 @@ class FakeQuantizeBackward(Plan):
         q_max: int | None = None,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             element_number("FakeQuantizeBackward: element", ELEMENT, element),
@@ -625,7 +632,7 @@ class FakeQuantizeBackward(Plan):
             q_min,
             q_max,
         )
-        self._select("fake_quantize_backward", fields, device, num_threads, preference._members())
+        self._select("fake_quantize_backward", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -692,7 +699,7 @@ class KvCacheAppend(Plan):
     innermost stride other than 1); InvalidProblem (overlap).
     Source: Kwon et al., PagedAttention, arXiv:2309.06180 (slot mapping).
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - num_tokens: Contiguous: new tokens of each sequence; Paged: of all sequences together
     - num_sequences: Contiguous
     - max_seq_len: Contiguous
@@ -717,7 +724,7 @@ class KvCacheAppend(Plan):
         page_size: int = 0,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             element_number("KvCacheAppend: element", ELEMENT, element),
@@ -731,7 +738,7 @@ class KvCacheAppend(Plan):
             num_pages,
             page_size,
         )
-        self._select("kv_cache_append", fields, device, num_threads, preference._members())
+        self._select("kv_cache_append", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -797,7 +804,7 @@ class Quantize(Plan):
     MisalignedOperand, BufferTooSmall.
     Source: torch.quantize_per_tensor, torch.quantize_per_channel, ONNX QuantizeLinear (which has no rule for NaN).
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - element: x's
     - q_element: I8, U8, S4 or U4
     - axis: PerChannel: 0 … rank − 1; else 0
@@ -823,7 +830,7 @@ class Quantize(Plan):
         q_max: int | None = None,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             element_number("Quantize: element", ELEMENT, element),
@@ -836,7 +843,7 @@ class Quantize(Plan):
             q_min,
             q_max,
         )
-        self._select("quantize", fields, device, num_threads, preference._members())
+        self._select("quantize", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -903,7 +910,7 @@ class QuantizedLinear(Plan):
     MisalignedOperand, BufferTooSmall (also an act_scale_scratch that is too short).
     Source: Dettmers et al., LLM.int8(), arXiv:2208.07339 (per-row absmax); Xiao et al., SmoothQuant, arXiv:2211.10438.
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - m: rows of x, such as tokens
     - c_out: output channels
     - k: input channels
@@ -932,7 +939,7 @@ class QuantizedLinear(Plan):
         q_max: int = 127,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             m,
@@ -947,7 +954,7 @@ class QuantizedLinear(Plan):
             q_min,
             q_max,
         )
-        self._select("quantized_linear", fields, device, num_threads, preference._members())
+        self._select("quantized_linear", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,
@@ -1014,7 +1021,7 @@ class WriteSlice(Plan):
     Source: torch.Tensor.__setitem__, jax.lax.dynamic_update_slice (which clamps a position that does not fit; this
     refuses it).
 
-    Fields, None where unset:
+    Fields. Unset is None, and an enumerator its name: PerChannel is "per_channel", I8 is "i8".
     - start: first index of the window per axis
     - end: one past the last index of the window per axis
     """
@@ -1031,7 +1038,7 @@ class WriteSlice(Plan):
         device_starts: bool = False,
         device: Any = "cpu",
         num_threads: int = 0,
-        preference: Preference = Preference(),
+        preference: Preference | None = None,
     ) -> None:
         fields = (
             element_number("WriteSlice: element", ELEMENT, element),
@@ -1040,7 +1047,7 @@ class WriteSlice(Plan):
             end,
             device_starts,
         )
-        self._select("write_slice", fields, device, num_threads, preference._members())
+        self._select("write_slice", fields, device, num_threads, (preference or Preference())._members())
 
     def bind(
         self,

@@ -28,10 +28,11 @@ def camel_case(name):
 
 
 class Headers:
-    """The comments of the ops' public headers."""
+    """The comments of the public headers with what is described."""
 
     def __init__(self):
-        self.text = "".join(path.read_text() for path in sorted((ROOT / "baracuda/ops").glob("*/*.h")))
+        paths = [ROOT / "baracuda/core/preference.h", *sorted((ROOT / "baracuda/ops").glob("*/*.h"))]
+        self.text = "".join(path.read_text() for path in paths)
 
     def comment(self, struct):
         """What stands before a struct."""
@@ -85,10 +86,10 @@ def docstring(text, indent):
 
 
 def explained(struct, members):
-    """A line for each field whose member in C++ has a comment."""
+    """An item for each field whose member in C++ has a comment."""
     described = ((field["name"], members.get(field["name"]) or members.get(field["name"] + "_shape"))
                  for field in struct["fields"])
-    return [f"{name}: {comment}" for name, comment in described if comment]
+    return [textwrap.fill(f"- {name}: {comment}", 112, subsequent_indent="  ") for name, comment in described if comment]
 
 
 def plan_class(op, headers):
@@ -98,34 +99,35 @@ def plan_class(op, headers):
     arguments = explained(op["args"], headers.members(f"{name}Args"))
     doc = headers.comment(f"{name}Descriptor")
     if fields:
-        doc += "\n\nFields, None where unset:\n" + "\n".join(f"- {line}" for line in fields)
+        doc += "\n\nFields. Unset is None, and an enumerator its name: PerChannel is \"per_channel\", I8 is \"i8\".\n"
+        doc += "\n".join(fields)
     run = ["self", "*", *map(parameter, sorted(args, key=lambda field: field["optional"])),
            "workspace: Tensor | None = None", "stream: StreamLike | None = None"]
     bind = f"self._bind(({', '.join(field['name'] for field in args)}), workspace, stream)"
     written = [field["name"] for field in args if field.get("writable")]
     bind_doc = f"The plan with its tensors, to be called as often as wanted. Written: {', '.join(written)}."
     if arguments:
-        bind_doc += "\n\n" + "\n".join(f"- {line}" for line in arguments)
+        bind_doc += "\n\n" + "\n".join(arguments)
     return (
         f"\n\nclass {name}(Plan):\n{docstring(doc, '    ')}\n    __slots__ = ()\n\n"
         + call("def __init__(", ["self", "*", *map(parameter, descriptor), 'device: Any = "cpu"',
-                                 "num_threads: int = 0", "preference: Preference = Preference()"], ") -> None:", "    ")
+                                 "num_threads: int = 0", "preference: Preference | None = None"], ") -> None:", "    ")
         + "        fields = (\n"
         + "".join(f"            {converted(name, field, field['name'])},\n" for field in descriptor)
-        + f'        )\n        self._select("{op["name"]}", fields, device, num_threads, preference._members())\n\n'
+        + f'        )\n        self._select("{op["name"]}", fields, device, num_threads, (preference or Preference())._members())\n\n'
         + call("def bind(", run, ") -> Call:", "    ") + docstring(bind_doc, " " * 8) + f"        return {bind}\n\n"
         + call("def __call__(", run, ") -> None:", "    ")
         + docstring("One run of it. The arguments are those of `bind`.", " " * 8).replace("\n" + " " * 8 + '"""', '"""')
         + f"        {bind}()\n")
 
 
-def preference_class(preference):
+def preference_class(preference, headers):
     fields = preference["fields"]
+    doc = headers.comment("PlanPreference") + "\n\n"
+    doc += "\n".join(explained(preference, headers.members("PlanPreference")))
     return (
-        '\n\n@dataclasses.dataclass(frozen=True, kw_only=True)\nclass Preference:\n'
-        + docstring("What is demanded of the choice of a kernel. What cannot be met raises Unsupported.", "    ")
-        .replace('\n    """', '"""')
-        + "\n" + "".join(f"    {parameter(field)}\n" for field in fields)
+        f"\n\n@dataclasses.dataclass(frozen=True, kw_only=True)\nclass Preference:\n{docstring(doc, '    ')}\n"
+        + "".join(f"    {parameter(field)}\n" for field in fields)
         + "\n    def _members(self) -> tuple[Any, ...]:\n        return (\n"
         + "".join(f"            {converted('Preference', field, 'self.' + field['name'])},\n" for field in fields)
         + "        )\n")
@@ -149,7 +151,7 @@ def python_module(description):
         "from collections.abc import Collection, Sequence\nfrom typing import Any, Literal, TypeAlias\n\n"
         "from ._plan import Call, Plan, Tensor, element_number, enum_number, set_bits\nfrom ._streams import StreamLike\n\n"
         + "\n".join([call("__all__ = [", [f'"{name}"' for name in names], "]", ""), *aliases, *tables])
-        + preference_class(description["preference"])
+        + preference_class(description["preference"], headers)
         + "".join(plan_class(op, headers) for op in description["ops"]))
 
 
