@@ -18,7 +18,7 @@ import time
 import support
 from processes import execute, execute_gtest
 
-TIME_LIMITS = collections.defaultdict(lambda: 300, unit=1200, install=1200, asan=1200, tsan=1200)  # seconds
+TIME_LIMITS = collections.defaultdict(lambda: 300, unit=1200, install=1200, python=600, asan=1200, tsan=1200)  # seconds
 
 # Two instruction sets are enough; NVRTC, which is not instrumented, compiles all kernels in unit; and what compares the
 # bits of instruction sets runs the code of other tests.
