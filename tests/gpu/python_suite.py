@@ -12,18 +12,16 @@ There, with torch and a libnvrtc (tests/gpu/gpu_suite.py tells of that):
 """
 
 import importlib.util
-import pathlib
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import unittest
+import zipfile
 
 if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1].endswith(".whl"):
     folder = tempfile.TemporaryDirectory(prefix="baracuda-python-suite-")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", folder.name,
-                    sys.argv.pop(1)], check=True)
+    zipfile.ZipFile(sys.argv.pop(1)).extractall(folder.name)  # as good as installed, and pip need not be there
     sys.path.insert(0, folder.name)
 
 import baracuda
@@ -306,6 +304,7 @@ class OtherPackages(unittest.TestCase):
         baracuda.Elementwise(op="neg", shape=(100,), device="cuda")(x=x, output=y)
         self.assertEqual((-torch.arange(100.0)).tolist(), y.tolist())
 
+    @unittest.skipUnless(importlib.util.find_spec("numpy"), "no numpy here")
     def test_numpy(self):
         import numpy
 
