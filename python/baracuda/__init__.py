@@ -9,7 +9,7 @@ Each op is a class. Its object is a plan, a kernel for one exact problem, to be 
     call()
 """
 
-from . import _native
+from . import _native, _ops
 from ._errors import (
     Backend,
     BufferTooSmall,
@@ -22,7 +22,6 @@ from ._errors import (
     WorkspaceTooSmall,
 )
 from ._ops import *
-from ._ops import __all__ as _names_of_ops
 from ._plan import Call, Plan, Tensor
 from ._view import view
 
@@ -45,4 +44,4 @@ __all__ = [
     "num_cuda_devices",
     "view",
 ]
-__all__ += _names_of_ops
+__all__ += _ops.__all__

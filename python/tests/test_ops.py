@@ -1,6 +1,8 @@
 """Every op from numpy: each argument reaches its place, and what comes back is what the formula says."""
 
+import ast
 import inspect
+import pathlib
 import unittest
 
 import baracuda
@@ -102,6 +104,26 @@ class Ops(unittest.TestCase):
                if isinstance(value, type) and issubclass(value, baracuda.Plan) and value is not baracuda.Plan]
         self.assertLessEqual(9, len(ops))
         self.assertEqual([], [name for name in ops if f"baracuda.{name}(" not in tests])
+
+
+class Stubs(unittest.TestCase):
+    def test_the_extension_module_has_what_its_stub_says(self):
+        """The rest of the package is Python, typed where it stands."""
+        from baracuda import _native
+
+        def stated(body):
+            return {node.name if hasattr(node, "name") else node.target.id for node in body
+                    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AnnAssign))}
+
+        def has(thing):
+            return {name for name in vars(thing) if not name.startswith("__")}
+
+        stub = ast.parse((pathlib.Path(_native.__file__).parent / "_native.pyi").read_text())
+        self.assertEqual(has(_native), stated(stub.body))
+        for node in stub.body:
+            if isinstance(node, ast.ClassDef):
+                in_stub = {name for name in stated(node.body) if not name.startswith("__")}
+                self.assertEqual(has(getattr(_native, node.name)), in_stub)
 
 
 class Plans(unittest.TestCase):
