@@ -59,6 +59,21 @@ class Package(unittest.TestCase):
                      env={**os.environ, "BARACUDA_TEST_DOUBLES": str(support.BUILD / "doubles")})
         self.assertRegex(output, r"\nRan [1-9]\d* tests? in .*\n\nOK\n")  # none skipped
 
+    def test_pip_compiles_the_library_into_it(self):
+        """As it does without BARACUDA_PYTHON_LIBRARY. What would be compiled: to do it takes minutes."""
+        build = self.folder / "whole"
+        run("cmake", "-S", support.ROOT / "python", "-B", build, "-G", "Ninja", f"-DPython_EXECUTABLE={self.python}",
+            f"-Dnanobind_DIR={run(self.python, '-m', 'nanobind', '--cmake_dir').strip()}",
+            f"-DCMAKE_CXX_COMPILER={support.build_info()['compiler']}", "-DCMAKE_BUILD_TYPE=Release")
+        *steps, link = run("ninja", "-C", build, "-t", "commands", "_native").strip().splitlines()
+        for source in ("baracuda/capi/baracuda_c.cc", "baracuda/ops/write_slice/write_slice.cc", "embedded_sources.cc"):
+            compiled = [step for step in steps if step.endswith(source)]
+            self.assertEqual(1, len(compiled), source)
+            self.assertIn(" -O2 ", compiled[0])
+            self.assertNotIn("NDEBUG", compiled[0])
+            self.assertIn(f"{source}.o ", link)
+        self.assertRegex(link, r"libcrypto\.a\b")
+
     def test_the_wheel_is_whole_and_small(self):
         self.assertLess(self.wheel.stat().st_size, MOST_BYTES)
         version = re.search(r"project\(baracuda VERSION ([\d.]+)", (support.ROOT / "CMakeLists.txt").read_text())[1]

@@ -65,15 +65,15 @@ class Plan:
     preference   a Preference: what is demanded of the choice of the kernel
     """
 
-    __slots__ = ("_native", "_ordinal")
+    __slots__ = ("_handle", "_ordinal")
 
     def _select(
         self, op: str, fields: tuple[Any, ...], device: Any, num_threads: int, preference: tuple[Any, ...]
     ) -> None:
         self._ordinal = ordinal = cuda_ordinal(device)
         # The current stream, because it is the one that tells whether a graph is being captured.
-        handle = 0 if ordinal is None else imported_current_stream(ordinal)
-        self._native = _native.Plan(op, fields, preference, num_threads, ordinal, handle)
+        stream = 0 if ordinal is None else imported_current_stream(ordinal)
+        self._handle = _native.Plan(op, fields, preference, num_threads, ordinal, stream)
 
     def _bind(self, values: tuple[Any, ...], workspace: Tensor | None, stream: StreamLike | None) -> Call:
         source: Any = None
@@ -84,21 +84,21 @@ class Plan:
         # On a stream that its package does not know of, the memory could serve others too soon.
         if workspace is None and stream is None and self.workspace_size:
             workspace = new_workspace(values, self.workspace_size, self._ordinal)
-        return self._native.bind(values, workspace, source)
+        return self._handle.bind(values, workspace, source)
 
     def explain(self) -> str:
         """Which kernel was picked, why no other candidate was, and what the work costs."""
-        return self._native.explain()
+        return self._handle.explain()
 
     @property
     def sku(self) -> str:
         """The kernel for contiguous tensors, "op/element/layout/epilogue/variant/arch/backend"."""
-        return self._native.sku
+        return self._handle.sku
 
     @property
     def guarantee(self) -> str:
         """What is promised about the numbers."""
-        return self._native.guarantee
+        return self._handle.guarantee
 
     @property
     def device(self) -> str:
@@ -107,12 +107,12 @@ class Plan:
     @property
     def workspace_size(self) -> int:
         """Bytes of workspace that every call needs, on the plan's device, aligned to 256."""
-        return self._native.workspace_size
+        return self._handle.workspace_size
 
     @property
     def workspace_must_be_zero(self) -> bool:
         """Whether the workspace has to hold zeros before a call; it does after it, too."""
-        return self._native.workspace_must_be_zero
+        return self._handle.workspace_must_be_zero
 
     def __repr__(self) -> str:
         return f"<baracuda.{type(self).__name__} {self.sku} on {self.device}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import sys
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, SupportsIndex, TypeAlias
 
@@ -60,7 +61,8 @@ def _cupy_current_stream() -> Callable[[int], int]:
 _CURRENT_STREAM = {"torch": _torch_current_stream, "cupy": _cupy_current_stream}
 
 
-_packages: dict[type, str | None] = {}  # as far as they have been asked for
+# As far as they have been asked for.
+_packages: weakref.WeakKeyDictionary[type, str | None] = weakref.WeakKeyDictionary()
 
 
 def _package_with_streams(tensor_type: type) -> str | None:
