@@ -11,7 +11,10 @@ There, with torch and a libnvrtc (tests/gpu/gpu_suite.py tells of that):
     PYTHON tests/gpu/python_suite.py build/gpu-python/*.whl
 """
 
+import importlib
 import importlib.util
+import os
+import pathlib
 import sys
 import tempfile
 import threading
@@ -23,6 +26,13 @@ if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1].endswith(".whl")
     folder = tempfile.TemporaryDirectory(prefix="baracuda-python-suite-")
     zipfile.ZipFile(sys.argv.pop(1)).extractall(folder.name)  # as good as installed, and pip need not be there
     sys.path.insert(0, folder.name)
+
+# The wheel is not beside NVIDIA's, where it would find theirs.
+for library in (path for folder in (*sys.path, "/usr/local/cuda/lib64")
+                for pattern in ("nvidia/c*/lib/libnvrtc.so.1[23]", "libnvrtc.so.1[23]")
+                for path in sorted(pathlib.Path(folder or ".").glob(pattern), reverse=True)):
+    os.environ.setdefault("BARACUDA_NVRTC_LIBRARY", str(library))
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax would take most of the GPU's memory
 
 import baracuda
 import torch
@@ -295,6 +305,19 @@ class OtherPackages(unittest.TestCase):
             call()
             stream.synchronize()
         self.assertTrue((y == -x).all())
+
+    @unittest.skipUnless(importlib.util.find_spec("cuda") and importlib.util.find_spec("cuda.core"), "no cuda.core here")
+    def test_a_stream_of_cuda_core(self):
+        import cuda.core
+
+        device = getattr(cuda.core, "Device", None) or importlib.import_module("cuda.core.experimental").Device
+        gpu = device(0)
+        gpu.set_current()
+        x, y = torch.arange(100.0, device="cuda"), torch.zeros(100, device="cuda")
+        stream = gpu.create_stream()
+        baracuda.Elementwise(op="neg", shape=(100,), device="cuda").bind(x=x, output=y, stream=stream)()
+        stream.sync()
+        self.assertTrue(torch.equal(y, -x))
 
     @unittest.skipUnless(importlib.util.find_spec("jax"), "no jax here")
     def test_jax(self):
