@@ -34,7 +34,7 @@ format:  ## clang-format over all sources
 	git ls-files '*.h' '*.cc' '*.cuh' | xargs clang-format -i
 
 clean:  ## removes what was built, keeps what was fetched
-	rm -rf $(BUILD) build/asan build/tsan
+	rm -rf $(BUILD) build/asan build/tsan build/python build/gpu-python
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14

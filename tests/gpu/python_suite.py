@@ -219,7 +219,8 @@ class Ops(unittest.TestCase):
                      dict(y=torch.zeros(6, 5, dtype=torch.bfloat16), act_q_scratch=q, act_scale_scratch=torch.zeros(6)))
         self.compare("KvCacheAppend", dict(element="bf16", num_tokens=2, num_kv_heads=2, k_head_dim=8, v_head_dim=8,
                                            num_sequences=2, max_seq_len=5),
-                     dict(k=random(2, 2, 2, 8).bfloat16(), v=random(2, 2, 2, 8).bfloat16(), positions=torch.tensor([3, 0])),
+                     dict(k=random(2, 2, 2, 8).bfloat16(), v=random(2, 2, 2, 8).bfloat16(),
+                          positions=torch.tensor([3, 0])),
                      dict(k_cache=torch.zeros(2, 5, 2, 8).bfloat16(), v_cache=torch.zeros(2, 5, 2, 8).bfloat16()))
         self.compare("WriteSlice", dict(element="bf16", dest=(8, 64), start=(1, 0), end=(7, 64)),
                      dict(source=x.bfloat16()), dict(dest=torch.zeros(8, 64).bfloat16()))
@@ -306,7 +307,7 @@ class OtherPackages(unittest.TestCase):
             stream.synchronize()
         self.assertTrue((y == -x).all())
 
-    @unittest.skipUnless(importlib.util.find_spec("cuda") and importlib.util.find_spec("cuda.core"), "no cuda.core here")
+    @unittest.skipUnless(importlib.util.find_spec("cuda") and importlib.util.find_spec("cuda.core"), "no cuda.core")
     def test_a_stream_of_cuda_core(self):
         import cuda.core
 
