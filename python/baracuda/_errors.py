@@ -1,4 +1,4 @@
-"""What calls raise: a class for each kind of error that the library knows."""
+"""What calls raise: a class for each kind of error that the library knows, by its name."""
 
 
 class Error(Exception):
@@ -44,16 +44,3 @@ class MalformedFile(Error):
 
 class Io(Error):
     """A file that could not be read or written: `code` is errno."""
-
-
-# By the C ABI's status.
-BY_STATUS: dict[int, type[Error]] = {
-    1: InvalidProblem,
-    2: Unsupported,
-    3: MisalignedOperand,
-    4: BufferTooSmall,
-    5: WorkspaceTooSmall,
-    6: Backend,
-    7: MalformedFile,
-    8: Io,
-}

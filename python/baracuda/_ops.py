@@ -192,6 +192,13 @@ class Preference:
         )
 
 
+def demands(owner: str, preference: Preference | None) -> tuple[Any, ...]:
+    """The values of a preference's members."""
+    if not isinstance(preference, Preference | None):
+        raise TypeError(f"{owner}: preference must be a Preference, not {preference!r}")
+    return (preference or Preference())._members()
+
+
 class Dequantize(Plan):
     """Integers of 8 or 4 bits to floating point.
 
@@ -251,7 +258,7 @@ class Dequantize(Plan):
             group_size,
             element_number("Dequantize: zero_point_element", ELEMENT, zero_point_element),
         )
-        self._select("dequantize", fields, device, num_threads, (preference or Preference())._members())
+        self._select("dequantize", fields, device, num_threads, demands("Dequantize", preference))
 
     def bind(
         self,
@@ -345,7 +352,7 @@ class DynamicRangeQuantize(Plan):
             q_min,
             q_max,
         )
-        self._select("dynamic_range_quantize", fields, device, num_threads, (preference or Preference())._members())
+        self._select("dynamic_range_quantize", fields, device, num_threads, demands("DynamicRangeQuantize", preference))
 
     def bind(
         self,
@@ -432,7 +439,7 @@ class Elementwise(Plan):
             element_number("Elementwise: output", ELEMENT, output),
             shape,
         )
-        self._select("elementwise", fields, device, num_threads, (preference or Preference())._members())
+        self._select("elementwise", fields, device, num_threads, demands("Elementwise", preference))
 
     def bind(
         self,
@@ -533,7 +540,7 @@ class FakeQuantize(Plan):
             q_min,
             q_max,
         )
-        self._select("fake_quantize", fields, device, num_threads, (preference or Preference())._members())
+        self._select("fake_quantize", fields, device, num_threads, demands("FakeQuantize", preference))
 
     def bind(
         self,
@@ -632,7 +639,7 @@ class FakeQuantizeBackward(Plan):
             q_min,
             q_max,
         )
-        self._select("fake_quantize_backward", fields, device, num_threads, (preference or Preference())._members())
+        self._select("fake_quantize_backward", fields, device, num_threads, demands("FakeQuantizeBackward", preference))
 
     def bind(
         self,
@@ -738,7 +745,7 @@ class KvCacheAppend(Plan):
             num_pages,
             page_size,
         )
-        self._select("kv_cache_append", fields, device, num_threads, (preference or Preference())._members())
+        self._select("kv_cache_append", fields, device, num_threads, demands("KvCacheAppend", preference))
 
     def bind(
         self,
@@ -843,7 +850,7 @@ class Quantize(Plan):
             q_min,
             q_max,
         )
-        self._select("quantize", fields, device, num_threads, (preference or Preference())._members())
+        self._select("quantize", fields, device, num_threads, demands("Quantize", preference))
 
     def bind(
         self,
@@ -954,7 +961,7 @@ class QuantizedLinear(Plan):
             q_min,
             q_max,
         )
-        self._select("quantized_linear", fields, device, num_threads, (preference or Preference())._members())
+        self._select("quantized_linear", fields, device, num_threads, demands("QuantizedLinear", preference))
 
     def bind(
         self,
@@ -1047,7 +1054,7 @@ class WriteSlice(Plan):
             end,
             device_starts,
         )
-        self._select("write_slice", fields, device, num_threads, (preference or Preference())._members())
+        self._select("write_slice", fields, device, num_threads, demands("WriteSlice", preference))
 
     def bind(
         self,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from . import _native
 from ._errors import InvalidProblem
-from ._streams import StreamLike, cuda_ordinal, current_stream_of, imported_current_stream, stream_handle
+from ._packages import current_stream, current_stream_of
+from ._streams import StreamLike, cuda_ordinal, stream_handle
 from ._view import SupportsDLPack
-from ._workspace import new_workspace
 
 Tensor: TypeAlias = SupportsDLPack | _native.View
 Call: TypeAlias = _native.Call
@@ -33,11 +34,15 @@ _DTYPES = {
 }
 
 
+def _enumerator(owner: str, values: Mapping[str, int], name: Any) -> int:
+    if isinstance(name, str) and name in values:
+        return values[name]
+    raise InvalidProblem(f"{owner} is {name!r}, expected one of {', '.join(values)}")
+
+
 def enum_number(owner: str, values: Mapping[str, int], name: Any) -> int | None:
     """The C ABI's number for an enumerator's name."""
-    if name is None or name in values:
-        return None if name is None else values[name]
-    raise InvalidProblem(f"{owner} is {name!r}, expected one of {', '.join(values)}")
+    return None if name is None else _enumerator(owner, values, name)
 
 
 def element_number(owner: str, values: Mapping[str, int], kind: Any) -> int | None:
@@ -46,12 +51,27 @@ def element_number(owner: str, values: Mapping[str, int], kind: Any) -> int | No
         # numpy.dtype has a name, numpy's and jax's scalar types a __name__, and torch.dtype prints as torch.NAME.
         name = getattr(kind, "name", None) or getattr(kind, "__name__", None) or str(kind)
         kind = name.rpartition(".")[2].removesuffix("_") if isinstance(name, str) else kind
-    return enum_number(owner, values, _DTYPES.get(kind, kind))
+    return enum_number(owner, values, _DTYPES.get(kind, kind) if isinstance(kind, str) else kind)
 
 
-def set_bits(owner: str, values: Mapping[str, int], names: Collection[str]) -> int:
+def set_bits(owner: str, values: Mapping[str, int], names: Collection[str] | None) -> int | None:
     """The C ABI's number for a set of enumerators."""
-    return sum({1 << (enum_number(owner, values, name) or 0) for name in names})
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise TypeError(f"{owner} must be a collection of names, not {names!r}")
+    return sum({1 << _enumerator(owner, values, name) for name in names})
+
+
+def thread_count(owner: str, num_threads: Any) -> int:
+    """What the C ABI has 32 bits for."""
+    try:
+        count = operator.index(num_threads)
+    except TypeError:
+        raise TypeError(f"{owner}: num_threads must be an integer, not {num_threads!r}") from None
+    if not -(2**31) <= count < 2**31:
+        raise InvalidProblem(f"{owner}: num_threads is {count}, expected one of 32 bits")
+    return count
 
 
 class Plan:
@@ -60,7 +80,7 @@ class Plan:
     Making one validates the problem, picks a kernel and compiles it, which may take long; running one does not. The
     keywords that all plans have:
 
-    device       "cpu", "cuda", "cuda:1" or torch.device
+    device       "cpu", "cuda:1", torch.device or "cuda": the current GPU of torch or cupy, if in use, else the first
     num_threads  of a plan for the CPU; 0: as many as the machine has
     preference   a Preference: what is demanded of the choice of the kernel
     """
@@ -70,9 +90,10 @@ class Plan:
     def _select(
         self, op: str, fields: tuple[Any, ...], device: Any, num_threads: int, preference: tuple[Any, ...]
     ) -> None:
+        num_threads = thread_count(type(self).__name__, num_threads)
         self._ordinal = ordinal = cuda_ordinal(device)
         # The current stream, because it is the one that tells whether a graph is being captured.
-        stream = 0 if ordinal is None else imported_current_stream(ordinal)
+        stream = 0 if ordinal is None else current_stream(ordinal)
         self._handle = _native.Plan(op, fields, preference, num_threads, ordinal, stream)
 
     def _bind(self, values: tuple[Any, ...], workspace: Tensor | None, stream: StreamLike | None) -> Call:
@@ -80,10 +101,10 @@ class Plan:
         if self._ordinal is not None:
             source = current_stream_of(values) if stream is None else stream_handle(stream)
         elif stream is not None:
-            raise TypeError("a plan for the CPU takes no stream: its calls return when they are done")
-        # On a stream that its package does not know of, the memory could serve others too soon.
-        if workspace is None and stream is None and self.workspace_size:
-            workspace = new_workspace(values, self.workspace_size, self._ordinal)
+            raise InvalidProblem(
+                f"{type(self).__name__}: stream is given, but a plan for the CPU takes none: its calls return when they "
+                "are done"
+            )
         return self._handle.bind(values, workspace, source)
 
     def explain(self) -> str:

@@ -5,19 +5,20 @@
 #include <cstdarg>
 #include <cstring>
 
+#include "python/src/values.h"
+
 namespace nb = nanobind;
 
 namespace baracuda::python {
 namespace {
 
 nb::object formatted(const char* format, std::va_list arguments) {
-  return nb::steal(PyUnicode_FromFormatV(format, arguments));
+  return checked_object(PyUnicode_FromFormatV(format, arguments));  // %R raises what a __repr__ does
 }
 
 [[noreturn]] void raise(baracuda_status status, nb::handle message, std::int64_t needed, std::int64_t got,
                         std::int64_t code) {
-  const nb::object type =
-      nb::module_::import_("baracuda._errors").attr("BY_STATUS")[nb::int_(static_cast<int>(status))];
+  const nb::object type = nb::module_::import_("baracuda._errors").attr(baracuda_status_name(status));
   PyErr_SetObject(type.ptr(), type(message, needed, got, code).ptr());
   throw nb::python_error();
 }

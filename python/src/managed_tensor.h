@@ -2,6 +2,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "baracuda/capi/dlpack/dlpack.h"
@@ -14,16 +16,21 @@ struct ArgName {
   const char* arg;
 };
 
+/// Where a plan runs: a GPU, and the stream that its work goes to; without an ordinal the CPU.
+struct RunsOn {
+  std::optional<int> ordinal;
+  std::uintptr_t cuda_stream = 0;
+};
+
 /// A tensor that its producer lent, by either form of DLPack's capsule, and that is given back when this goes. With the
 /// GIL, always.
 class ManagedTensor {
  public:
-  /// Asks `object` for its memory, through __dlpack__. Where the plan runs `on_cuda`, work on the tensor is enqueued on
-  /// `cuda_stream`: the
-  /// producer makes that stream wait for its own. Raises TypeError where `object` is no tensor, InvalidProblem where it
-  /// is read-only and `written`, and what the producer raises.
-  static ManagedTensor borrow(ArgName name, nanobind::handle object, bool written, bool on_cuda,
-                              std::uintptr_t cuda_stream);
+  /// Asks `object` for its memory, through __dlpack__. A tensor of the plan's GPU comes ready on the plan's stream: its
+  /// producer makes that wait for its own. Managed memory that the CPU is to use is waited for. Raises TypeError where
+  /// `object` is no tensor, InvalidProblem where it is on another GPU, or `written` and read-only, and what the producer
+  /// raises.
+  static ManagedTensor borrow(ArgName name, nanobind::handle object, bool written, const RunsOn& place);
 
   ManagedTensor() = default;
   ManagedTensor(ManagedTensor&& other) noexcept

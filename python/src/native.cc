@@ -20,6 +20,7 @@
 #include "python/src/error.h"
 #include "python/src/op.h"
 #include "python/src/operand.h"
+#include "python/src/stream.h"
 #include "python/src/struct_writer.h"
 #include "python/src/values.h"
 
@@ -29,25 +30,11 @@ namespace baracuda::python {
 namespace {
 
 struct Destroy {
-  void operator()(baracuda_stream* stream) const { baracuda_stream_destroy(stream); }
   void operator()(baracuda_plan* plan) const { baracuda_plan_destroy(plan); }
   void operator()(baracuda_call* call) const { baracuda_call_destroy(call); }
 };
-using Stream = std::shared_ptr<baracuda_stream>;
 using PlanHandle = std::unique_ptr<baracuda_plan, Destroy>;
 using CallHandle = std::unique_ptr<baracuda_call, Destroy>;
-
-Stream cpu_stream(int num_threads) {
-  baracuda_stream* stream = nullptr;
-  check(baracuda_stream_cpu(num_threads, &stream));
-  return Stream(stream, Destroy());
-}
-
-Stream adopted_stream(std::uintptr_t handle, int ordinal) {
-  baracuda_stream* stream = nullptr;
-  check(baracuda_stream_adopt_cuda(reinterpret_cast<void*>(handle), ordinal, &stream));
-  return Stream(stream, Destroy());
-}
 
 /// What a call runs on: one stream, or on CUDA whichever is a package's current one at the time.
 class StreamSource {
@@ -60,6 +47,8 @@ class StreamSource {
     stream_ = adopted_stream(handle_, ordinal);
   }
 
+  /// The function, where there is one.
+  nb::object& current() { return current_; }
   /// As of the last get().
   std::uintptr_t handle() const { return handle_; }
   const Stream& get() {
@@ -74,17 +63,16 @@ class StreamSource {
  private:
   std::uintptr_t current_handle() const { return static_cast<std::uintptr_t>(integer(current_(ordinal_))); }
 
-  nb::object current_;
+  nb::object current_;  // invalid for one stream
   int ordinal_ = 0;
   std::uintptr_t handle_ = 0;
   Stream stream_;
 };
 
-/// Memory for a run, without gaps.
+/// Memory for a run.
 struct Workspace {
-  ManagedTensor memory;
-  void* data = nullptr;
-  std::size_t bytes = 0;
+  ManagedTensor lent;
+  std::span<std::byte> memory;
 };
 
 class Call {
@@ -100,10 +88,12 @@ class Call {
     baracuda_status status;
     {
       const nb::gil_scoped_release released;
-      status = baracuda_call_run(call_.get(), stream.get(), workspace_.data, workspace_.bytes);
+      status = baracuda_call_run(call_.get(), stream.get(), workspace_.memory.data(), workspace_.memory.size());
     }
     check(status);
   }
+
+  nb::object& current_stream() { return stream_.current(); }
 
   const char* sku() const {
     const char* sku = nullptr;
@@ -216,15 +206,14 @@ class Plan {
   }
 
   Operand operand(const char* name, nb::handle value, bool is_written, const StreamSource& source) const {
-    return Operand({op_.class_name, name}, value, is_written, ordinal_.has_value(), source.handle());
+    return Operand({op_.class_name, name}, value, is_written, {ordinal_, source.handle()});
   }
 
   Workspace scratch(nb::handle value, const StreamSource& source) const {
     if (value.is_none()) return {};
-    Operand memory = operand("workspace", value, true, source);
-    Workspace workspace{{}, memory.data(), memory.contiguous_bytes({op_.class_name, "workspace"}, ordinal_)};
-    workspace.memory = std::move(memory).take_memory();
-    return workspace;
+    Operand operand = this->operand("workspace", value, true, source);
+    const std::span memory = operand.contiguous_memory({op_.class_name, "workspace"}, ordinal_);
+    return {std::move(operand).take_memory(), memory};
   }
 
   const Op& op_;
@@ -232,6 +221,29 @@ class Plan {
   Stream stream_;  // the CPU's; what a plan for a GPU was selected on
   PlanHandle plan_;
 };
+
+// ---- what the garbage collector sees: a tensor that has its view or its call as an attribute is a cycle ---------------
+
+nb::object& referred(Reinterpreted& view) { return view.tensor; }
+nb::object& referred(Call& call) { return call.current_stream(); }
+
+template <class T>
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self)) Py_VISIT(referred(*nb::inst_ptr<T>(self)).ptr());
+  return 0;
+}
+
+template <class T>
+int clear(PyObject* self) {
+  if (nb::inst_ready(self)) referred(*nb::inst_ptr<T>(self)) = nb::none();
+  return 0;
+}
+
+template <class T>
+const PyType_Slot kSlots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse<T>)},
+                              {Py_tp_clear, reinterpret_cast<void*>(clear<T>)},
+                              {0, nullptr}};
 
 }  // namespace
 }  // namespace baracuda::python
@@ -243,16 +255,16 @@ NB_MODULE(_native, module) {
   module.attr("version") = baracuda_version();
   module.def("num_cuda_devices", baracuda_num_cuda_devices);
 
-  nb::class_<Reinterpreted>(module, "View")
+  nb::class_<Reinterpreted>(module, "View", nb::type_slots(kSlots<Reinterpreted>))
       .def("__init__",
-           [](Reinterpreted* self, nb::object tensor, int code, int bits,
+           [](Reinterpreted* self, nb::object tensor, std::uint8_t code, std::uint8_t bits,
               std::optional<std::vector<std::int64_t>> shape) {
-             new (self) Reinterpreted{std::move(tensor),
-                                      {static_cast<std::uint8_t>(code), static_cast<std::uint8_t>(bits), 1},
-                                      std::move(shape)};
+             new (self) Reinterpreted{std::move(tensor), {code, bits, 1}, std::move(shape)};
            })
       .def_ro("tensor", &Reinterpreted::tensor);
-  nb::class_<Call>(module, "Call").def("__call__", &Call::run).def_prop_ro("sku", &Call::sku);
+  nb::class_<Call>(module, "Call", nb::type_slots(kSlots<Call>))
+      .def("__call__", &Call::run)
+      .def_prop_ro("sku", &Call::sku);
   nb::class_<Plan>(module, "Plan")
       .def(nb::init<const std::string&, const nb::tuple&, const nb::tuple&, int, std::optional<int>, std::uintptr_t>(),
            nb::arg("op"), nb::arg("fields"), nb::arg("preference"), nb::arg("num_threads"), nb::arg("ordinal").none(),

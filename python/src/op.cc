@@ -31,6 +31,11 @@ namespace {
 
 #include "python/src/members.inc"
 
+#undef FIELD
+#undef OPTIONAL_FIELD
+#undef VIEW
+#undef OP
+
 }  // namespace
 
 const std::span<const Op> kOps = kAllOps;

@@ -1,7 +1,5 @@
 #include "python/src/operand.h"
 
-#include <limits>
-
 #include "python/src/error.h"
 
 namespace nb = nanobind;
@@ -31,27 +29,42 @@ std::int64_t num_elements(const std::int64_t* shape, int rank) {
   return product;
 }
 
+/// As the C ABI has it for tensors.
+bool is_used_by(std::optional<int> ordinal, DLDevice device) {
+  switch (device.device_type) {
+    case kDLCPU: return !ordinal;
+    case kDLCUDA: return ordinal == device.device_id;
+    case kDLCUDAHost:
+    case kDLCUDAManaged: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
-Operand::Operand(ArgName name, nb::handle object, bool written, bool on_cuda, std::uintptr_t cuda_stream) {
+Operand::Operand(ArgName name, nb::handle object, bool written, const RunsOn& place) {
   const Reinterpreted* as = nullptr;
   if (nb::try_cast(object, as) && as) object = as->tensor;
-  memory_ = ManagedTensor::borrow(name, object, written, on_cuda, cuda_stream);
+  memory_ = ManagedTensor::borrow(name, object, written, place);
   tensor_ = memory_.tensor();
   if (as) reinterpret(name, *as);
 }
 
-std::size_t Operand::contiguous_bytes(ArgName name, std::optional<int> ordinal) const {
-  const DLDevice device = tensor_.device;
-  const bool is_there =
-      ordinal ? (device.device_type == kDLCUDA && device.device_id == *ordinal) || device.device_type == kDLCUDAManaged
-              : device.device_type != kDLCUDA;
-  if (!is_there) raise(BARACUDA_INVALID_PROBLEM, "%s: %s is on another device than the plan", name.plan, name.arg);
-  const std::int64_t elements = is_tensor(tensor_) ? num_elements(tensor_.shape, tensor_.ndim) : -1;
-  const std::int64_t element_bits = tensor_.dtype.bits * tensor_.dtype.lanes;
-  if (elements < 0 || elements > std::numeric_limits<std::int64_t>::max() / 8 / 65536 || !is_row_major(tensor_))
-    raise(BARACUDA_INVALID_PROBLEM, "%s: %s is to be row-major without gaps", name.plan, name.arg);
-  return static_cast<std::size_t>(elements * element_bits / 8);
+std::span<std::byte> Operand::contiguous_memory(ArgName name, std::optional<int> ordinal) const {
+  if (!is_used_by(ordinal, tensor_.device))
+    raise(BARACUDA_INVALID_PROBLEM, "%s: %s is on another device than the plan", name.plan, name.arg);
+  const DLDataType type = tensor_.dtype;
+  std::int64_t bytes = is_tensor(tensor_) ? num_elements(tensor_.shape, tensor_.ndim) : -1;
+  if (bytes < 0 || __builtin_mul_overflow(bytes, type.bits / 8, &bytes) || type.bits % 8 != 0 || type.lanes != 1 ||
+      !is_row_major(tensor_))
+    raise(BARACUDA_INVALID_PROBLEM, "%s: %s is to be row-major without gaps, of elements of whole bytes", name.plan,
+          name.arg);
+  std::uintptr_t begin, end;
+  if ((tensor_.data == nullptr && bytes > 0) ||
+      __builtin_add_overflow(reinterpret_cast<std::uintptr_t>(tensor_.data), tensor_.byte_offset, &begin) ||
+      __builtin_add_overflow(begin, bytes, &end))
+    raise(BARACUDA_INVALID_PROBLEM, "%s: %s is outside the address space", name.plan, name.arg);
+  return {reinterpret_cast<std::byte*>(begin), static_cast<std::size_t>(bytes)};
 }
 
 void Operand::reinterpret(ArgName name, const Reinterpreted& as) {

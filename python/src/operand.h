@@ -2,8 +2,9 @@
 
 #include <nanobind/nanobind.h>
 
-#include <array>
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "python/src/managed_tensor.h"
@@ -22,13 +23,12 @@ struct Reinterpreted {
 class Operand {
  public:
   /// Raises as ManagedTensor::borrow does, and InvalidProblem where a tensor cannot be reinterpreted so.
-  Operand(ArgName name, nanobind::handle object, bool written, bool on_cuda, std::uintptr_t cuda_stream);
+  Operand(ArgName name, nanobind::handle object, bool written, const RunsOn& place);
 
   /// Points into this object.
   const DLTensor& tensor() const { return tensor_; }
-  void* data() const { return static_cast<char*>(tensor_.data) + tensor_.byte_offset; }
-  /// Raises InvalidProblem where there are gaps, or the memory is not on the GPU `ordinal`, without one the CPU.
-  std::size_t contiguous_bytes(ArgName name, std::optional<int> ordinal) const;
+  /// The memory, without gaps. Raises InvalidProblem where there are some, and where it is not where the plan runs.
+  std::span<std::byte> contiguous_memory(ArgName name, std::optional<int> ordinal) const;
   /// Leaves the memory to the caller.
   ManagedTensor take_memory() && { return std::move(memory_); }
 

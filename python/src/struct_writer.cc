@@ -21,7 +21,7 @@ double real(nb::handle value) {
 baracuda_dims dims(nb::handle value) {
   const nb::object sizes = checked_object(PySequence_Tuple(value.ptr()));
   baracuda_dims result = {};
-  result.rank = static_cast<std::int32_t>(nb::len(sizes));  // more than there is room for are the plan's to refuse
+  result.rank = static_cast<std::int64_t>(nb::len(sizes));  // more than there is room for are the plan's to refuse
   for (std::size_t axis = 0; axis < std::min(nb::len(sizes), std::size(result.sizes)); ++axis)
     result.sizes[axis] = integer(nb::object(sizes[axis]));
   return result;

@@ -5,12 +5,14 @@ done. So what has been done tells which stream it was given to.
 """
 
 import ctypes
+import gc
 import os
 import pathlib
 import sys
 import threading
 import types
 import unittest
+import weakref
 
 DOUBLES = os.environ.get("BARACUDA_TEST_DOUBLES")
 if not DOUBLES:
@@ -21,7 +23,7 @@ os.environ.update(BARACUDA_NVRTC_LIBRARY=str(pathlib.Path(DOUBLES) / "libfake_nv
 driver = ctypes.CDLL(str(pathlib.Path(DOUBLES) / "libfake_cuda.so"))
 
 import baracuda
-from producer import CPU, CUDA, CUDA_HOST, Producer
+from producer import CPU, CUDA, CUDA_HOST, CUDA_MANAGED, Producer
 
 NUM_BYTES = 64
 
@@ -206,14 +208,86 @@ class Streams(unittest.TestCase):
 
     def test_tensors_on_other_devices(self):
         dest = tensor()
-        for device in ((CPU, 0), (CUDA, 1)):
-            with self.assertRaisesRegex(baracuda.InvalidProblem, "source"):
-                self.plan.bind(dest=dest, source=tensor(device=device))
+        with self.assertRaisesRegex(baracuda.InvalidProblem, "source"):
+            self.plan.bind(dest=dest, source=tensor(device=(CPU, 0)))
+        other = tensor(device=(CUDA, 1))
+        with self.assertRaisesRegex(baracuda.InvalidProblem, "WriteSlice: source is on cuda:1, expected cuda:0"):
+            self.plan.bind(dest=dest, source=other, stream=self.stream)
+        self.assertIsNone(other.asked)  # it would have been given a stream of cuda:0
         pinned = tensor(5, device=(CUDA_HOST, 0))
         self.was_given(self.stream, self.plan.bind(dest=dest, source=pinned, stream=self.stream), dest)
         self.assertNotIn("stream", pinned.asked)
         with self.assertRaisesRegex(baracuda.InvalidProblem, "workspace is on another device"):
             self.plan.bind(dest=dest, source=pinned, workspace=tensor(device=(CPU, 0)))
+        for device in ((CUDA, 0), (CUDA_HOST, 0), (CUDA_MANAGED, 0)):
+            self.plan.bind(dest=dest, source=pinned, workspace=tensor(device=device))()
+
+    def test_managed_memory(self):
+        dest, managed = tensor(), tensor(5, device=(CUDA_MANAGED, 0))
+        self.was_given(self.stream, self.plan.bind(dest=dest, source=managed, stream=self.stream), dest)
+        self.assertEqual(self.stream, managed.asked["stream"])
+
+        # The CPU waits for the legacy default stream, which the producer is asked to make wait: on a GPU see python_suite.
+        on_cpu = baracuda.WriteSlice(element="u8", dest=(NUM_BYTES,), start=(0,), end=(NUM_BYTES,))
+        dest = Producer(cuda.memory(0), (NUM_BYTES,), code=1, bits=8)
+        on_cpu(dest=dest, source=managed)
+        self.assertEqual(1, managed.asked["stream"])
+        self.assertEqual(b"\x05" * NUM_BYTES, ctypes.string_at(dest.data, NUM_BYTES))
+        with self.assertRaises(baracuda.Error):  # no GPU to wait for
+            on_cpu(dest=dest, source=tensor(5, device=(CUDA_MANAGED, 1)))
+        self.assertEqual(0, managed.lent)
+
+    def import_as(self, name, module):
+        sys.modules[name] = module
+        self.addCleanup(sys.modules.pop, name, None)
+        return module
+
+    def test_cuda_is_the_current_gpu(self):
+        fields = dict(element="u8", dest=(4,), start=(0,), end=(4,))
+        missing = "cuda:1"  # what the plan is then asked for, on a machine of one
+        cupy = self.import_as("cupy", types.ModuleType("cupy"))
+        cupy.cuda = types.SimpleNamespace(Device=lambda: types.SimpleNamespace(id=1),
+                                          get_current_stream=lambda ordinal: types.SimpleNamespace(ptr=0))
+        with self.assertRaisesRegex(baracuda.Error, missing):
+            baracuda.WriteSlice(**fields, device="cuda")
+        self.assertEqual("cuda:0", baracuda.WriteSlice(**fields, device="cuda:0").device)
+
+        torch = self.import_as("torch", types.ModuleType("torch"))
+        torch._C = types.SimpleNamespace(_cuda_getCurrentRawStream=lambda ordinal: 0)
+        torch.cuda = types.SimpleNamespace(is_initialized=lambda: True, current_device=lambda: 0)
+        self.assertEqual("cuda:0", baracuda.WriteSlice(**fields, device="cuda").device)
+        torch.cuda.current_device = lambda: 1
+        with self.assertRaisesRegex(baracuda.Error, missing):
+            baracuda.WriteSlice(**fields, device="cuda")
+
+    def test_imports_that_are_forbidden_or_not_done_yet(self):
+        for name in ("torch", "cupy"):
+            for module in (None, types.ModuleType(name)):
+                self.import_as(name, module)
+                plan = baracuda.WriteSlice(element="u8", dest=(NUM_BYTES,), start=(0,), end=(NUM_BYTES,), device="cuda")
+                dest = tensor()
+                self.was_given(None, plan.bind(dest=dest, source=package_tensor(name, 5)), dest)
+
+    def test_a_class_of_no_module(self):
+        source = tensor(5)
+        source.__class__ = type("Homeless", (Producer,), {"__module__": None})
+        dest = tensor()
+        self.was_given(None, self.plan.bind(dest=dest, source=source), dest)
+
+    def test_what_python_refers_to_is_collected(self):
+        class CurrentStream:
+            def __call__(self, ordinal):
+                return 0
+
+        torch = self.import_as("torch", types.ModuleType("torch"))
+        current = CurrentStream()
+        torch.cuda = types.SimpleNamespace(is_initialized=lambda: False)
+        torch._C = types.SimpleNamespace(_cuda_getCurrentRawStream=current)
+        current.call = self.plan.bind(dest=tensor(), source=package_tensor("torch", 5))
+        alive = weakref.ref(current)
+        del torch._C, current
+        gc.collect()
+        self.assertIsNone(alive())
 
     def test_a_gpu_that_is_not_there(self):
         self.assertEqual(1, baracuda.num_cuda_devices())

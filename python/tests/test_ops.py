@@ -163,8 +163,25 @@ class Plans(unittest.TestCase):
                            baracuda.Preference(force_arch="sm90a")):
             with self.assertRaises(baracuda.Unsupported):
                 baracuda.WriteSlice(**fields, preference=preference)
-        with self.assertRaisesRegex(baracuda.InvalidProblem, "determinism is 'total', expected one of any, run_to_run"):
-            baracuda.WriteSlice(**fields, preference=baracuda.Preference(determinism="total"))
+        for determinism in ("total", 1, []):
+            with self.assertRaisesRegex(baracuda.InvalidProblem, "determinism is .*, expected one of any, run_to_run"):
+                baracuda.WriteSlice(**fields, preference=baracuda.Preference(determinism=determinism))
+
+    def test_sets_of_a_preference(self):
+        fields = dict(element="f32", dest=(4, 6), start=(1, 2), end=(3, 6))
+        for names in (None, (), [], {"cublas"}):
+            baracuda.WriteSlice(**fields, preference=baracuda.Preference(exclude_backends=names))
+        for names in ([None], [0], [[]], ("cublas", "bespoke ")):
+            with self.assertRaisesRegex(baracuda.InvalidProblem, "Preference: exclude_backends is .*, expected one of besp"):
+                baracuda.WriteSlice(**fields, preference=baracuda.Preference(exclude_backends=names))
+        for names in (5, "bespoke"):
+            with self.assertRaisesRegex(TypeError, "Preference: exclude_backends must be a collection of names, not "):
+                baracuda.WriteSlice(**fields, preference=baracuda.Preference(exclude_backends=names))
+
+    def test_what_is_no_preference(self):
+        for preference in ({}, 0, "", (), {"determinism": "any"}, baracuda.Preference):
+            with self.assertRaisesRegex(TypeError, "Elementwise: preference must be a Preference, not "):
+                baracuda.Elementwise(op="neg", shape=(4,), preference=preference)
 
     def test_optional_fields_are_unset_by_none(self):
         x, scale = np.full(1, 1000, np.float32), np.ones(1, np.float32)
@@ -178,6 +195,11 @@ class Plans(unittest.TestCase):
         for num_threads in (1, 2, 0):
             baracuda.Elementwise(op="neg", shape=x.shape, num_threads=num_threads)(x=x, output=output)
             np.testing.assert_array_equal(output, -x)
+        for num_threads in (None, "2", 1.5):
+            with self.assertRaisesRegex(TypeError, "Elementwise: num_threads must be an integer, not "):
+                baracuda.Elementwise(op="neg", shape=x.shape, num_threads=num_threads)
+        with self.assertRaisesRegex(baracuda.InvalidProblem, "num_threads is 2147483648, expected one of 32 bits"):
+            baracuda.Elementwise(op="neg", shape=x.shape, num_threads=2**31)
 
     def test_devices(self):
         self.assertGreaterEqual(baracuda.num_cuda_devices(), 0)

@@ -114,7 +114,7 @@ def plan_class(op, headers):
                                  "num_threads: int = 0", "preference: Preference | None = None"], ") -> None:", "    ")
         + "        fields = (\n"
         + "".join(f"            {converted(name, field, field['name'])},\n" for field in descriptor)
-        + f'        )\n        self._select("{op["name"]}", fields, device, num_threads, (preference or Preference())._members())\n\n'
+        + f'        )\n        self._select("{op["name"]}", fields, device, num_threads, demands("{name}", preference))\n\n'
         + call("def bind(", run, ") -> Call:", "    ") + docstring(bind_doc, " " * 8) + f"        return {bind}\n\n"
         + call("def __call__(", run, ") -> None:", "    ")
         + docstring("One run of it. The arguments are those of `bind`.", " " * 8).replace("\n" + " " * 8 + '"""', '"""')
@@ -130,7 +130,12 @@ def preference_class(preference, headers):
         + "".join(f"    {parameter(field)}\n" for field in fields)
         + "\n    def _members(self) -> tuple[Any, ...]:\n        return (\n"
         + "".join(f"            {converted('Preference', field, 'self.' + field['name'])},\n" for field in fields)
-        + "        )\n")
+        + "        )\n\n\n"
+        + "def demands(owner: str, preference: Preference | None) -> tuple[Any, ...]:\n"
+        + '    """The values of a preference\'s members."""\n'
+        + "    if not isinstance(preference, Preference | None):\n"
+        + '        raise TypeError(f"{owner}: preference must be a Preference, not {preference!r}")\n'
+        + "    return (preference or Preference())._members()\n")
 
 
 def literal(alias, names):
