@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 import random
+import re
 import typing
 import unittest
 
@@ -18,11 +19,21 @@ SEED = int(os.environ.get("BARACUDA_TEST_SEED", "20261121"))
 OPS = [getattr(baracuda, name) for name in _ops.__all__ if name != "Preference"]
 # What a caller can do wrong: the library's errors, Python's for a wrong type, and what a producer raises.
 EXPECTED = (baracuda.Error, TypeError, ValueError, BufferError)
+# The library's errors, and Python's TypeErrors, tell which op, argument or member they are about.
+OURS = re.compile(r"Preference|DLPack|CUDA|cuda|stream|device|" + "|".join(
+    f"{name}|{re.sub('(?<!^)(?=[A-Z])', '_', name).lower()}" for name in _ops.__all__))
 DTYPES = {"f16": (2, 16), "bf16": (4, 16), "f32": (2, 32), "f64": (2, 64), "i8": (0, 8), "i16": (0, 16), "i32": (0, 32),
           "i64": (0, 64), "u8": (1, 8), "bool": (6, 8), "f8e4m3": (10, 8), "complex64": (5, 64), "s4": (0, 4),
           "u4": (1, 4)}
+STREAMS = (0, 1, -1, 2**63, "0", 1.5, None, object())
 # Extents up to 4, rank up to 4, strides up to 40 elements of up to 8 bytes: what a tensor reaches is within it.
 ARENA_BYTES = 1 << 13
+
+
+class Named(type):
+    """Of classes that name themselves as they like."""
+
+    __name__ = property(lambda self: self.own_name)
 
 
 class Fuzzer:
@@ -87,9 +98,51 @@ class Fuzzer:
         if self.mistake(60):
             data = None
         made = Producer(data, shape, **what)
+        if self.mistake(30):
+            names, modules = (2**100, b"", None, [], "é\0"), (None, 7, "jaxlib", "torch")
+            made.__class__ = Named("Tensor", (Producer,), {"own_name": self.random.choice(names),
+                                                           "__module__": self.random.choice(modules)})
         if self.mistake(40):
             made = baracuda.view(made, self.random.choice(list(DTYPES)), self.random.choice((None, shape)))
         return self.random.choice((None, 7, "x", [1.0], object())) if self.mistake(40) else made
+
+    def preference(self):
+        if self.mistake(3):
+            return self.random.choice(({}, 0, "", object(), {"determinism": "any"}, baracuda.Preference))
+        members = {}
+        for name, parameter in inspect.signature(baracuda.Preference).parameters.items():
+            if self.random.random() < 0.3:
+                hostile = self.mistake(2)
+                if "bool" in parameter.annotation or hostile:
+                    members[name] = self.random.choice((None, False, *(
+                        ([None], "bespoke", [[]], 5, {}, [2**70], self.hostile_integer()) if hostile else ())))
+                elif "int" in parameter.annotation:
+                    members[name] = self.random.choice((None, 0, 1 << 20))
+                else:
+                    names = typing.get_args(getattr(_ops, re.search(r"[A-Z]\w+(?=\]| \||$)", parameter.annotation)[0]))
+                    chosen = self.random.choice(names)
+                    members[name] = [chosen] if "Collection" in parameter.annotation else chosen
+        return baracuda.Preference(**members)
+
+    def where(self):
+        """Keywords that all plans have."""
+        given = {"num_threads": 1}
+        if self.mistake(30):
+            given["num_threads"] = self.random.choice((None, "1", 1.5, [], 2, -1, 2**31, -(2**63), 2**200))
+        if self.mistake(30):
+            given["device"] = self.random.choice((None, "cpu", "cuda", "cuda:0", "cuda:999", "gpu", 0, object()))
+        if self.mistake(8):
+            given["preference"] = self.preference()
+        return given
+
+    def with_what(self, workspace_arena):
+        """Keywords that all calls have."""
+        given = {}
+        if self.mistake(12):
+            given["workspace"] = self.tensor(workspace_arena, self.dims(), "u8")
+        if self.mistake(30):
+            given["stream"] = self.random.choice(STREAMS)
+        return given
 
     def one(self):
         """"ok", or the kind of the error."""
@@ -104,7 +157,7 @@ class Fuzzer:
             fields.update(layout="contiguous", num_sequences=2, max_seq_len=3, num_tokens=1, num_pages=0, page_size=0)
         before = [bytes(arena) for arena in self.arenas]
         try:
-            plan = op(**fields, num_threads=1)
+            plan = op(**fields, **self.where())
             element = fields.get("element", "f32")
             tensors = {}
             arguments = [name for name in inspect.signature(op.bind).parameters
@@ -117,14 +170,26 @@ class Fuzzer:
                 optional = inspect.signature(op.bind).parameters[name].default is None
                 if self.random.random() < (0.5 if optional else 0.97):
                     tensors[name] = self.tensor(self.arenas[i], *self.wanted(op, name, fields, shape, element))
-            call = plan.bind(**tensors)
+            call = plan.bind(**tensors, **self.with_what(self.arenas[-1]))
             call()
             call()
+            self.compare_with_scalar(op, fields, tensors, before)
             return "ok"
         except EXPECTED as error:
             for arena, was in zip(self.arenas, before):
                 assert bytes(arena) == was, (fields, error)
+            assert OURS.search(str(error)) or not isinstance(error, (baracuda.Error, TypeError)), repr(error)
             return type(error).__name__
+
+    def compare_with_scalar(self, op, fields, tensors, before):
+        """What is right is what the plan for no vectors gives, bit by bit, at two runs, too."""
+        given = [bytes(arena) for arena in self.arenas]
+        for arena, was in zip(self.arenas, before):
+            arena[:] = was
+        scalar = op(**fields, preference=baracuda.Preference(force_cpu_target="scalar")).bind(**tensors)
+        scalar()
+        scalar()
+        assert given == [bytes(arena) for arena in self.arenas], fields
 
     def wanted(self, op, name, fields, shape, element):
         """Shape and element that an argument should have, most often."""
