@@ -4,16 +4,17 @@ to be whole. What tools/bindings prints of it is what it should be."""
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
-import venv
 import zipfile
 
 import support
 
-PACKAGES = ("scikit-build-core==1.1.2", "nanobind==3.1.0", "numpy==2.4.6", "mypy==2.4.1")
+PACKAGES = ("scikit-build-core==1.1.2", "nanobind==3.1.0", "numpy==2.4.6")
+MYPY = "mypy==2.4.1"
 TESTS = support.ROOT / "python/tests"
 MOST_BYTES = 10_000_000
 
@@ -26,15 +27,44 @@ def run(*command, **options):
     return result.stdout
 
 
-def environment(folder):
+def environment(interpreter, folder, packages):
     """An environment with what the tests need; made anew where that has changed."""
     python, installed = folder / "bin/python", folder / "installed.txt"
-    wanted = f"{sys.version}\n{PACKAGES}\n"
+    wanted = f"{run(interpreter, '-VV')}{packages}\n"
     if not installed.exists() or installed.read_text() != wanted:
-        venv.create(folder, clear=True, with_pip=True)
-        run(python, "-m", "pip", "install", "-q", *PACKAGES)
+        run(interpreter, "-m", "venv", "--clear", folder)
+        run(python, "-m", "pip", "install", "-q", *packages)
         installed.write_text(wanted)
     return python
+
+
+def install_wheel(python, folder, build):
+    """The wheel, made by `python` in `folder` and installed for it."""
+    # The library as it has been built already: to compile it once more would take minutes and show nothing new.
+    run(python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder,
+        "-C", f"build-dir={build}", "-C", "cmake.define.CMAKE_COMPILE_WARNING_AS_ERROR=ON",
+        "-C", f"cmake.define.BARACUDA_PYTHON_LIBRARY={support.BUILD}/libbaracuda_static.a", support.ROOT,
+        env={**os.environ, "CXX": support.build_info()["compiler"]})
+    wheel, = folder.glob("*.whl")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", wheel)
+    return wheel
+
+
+def run_tests(test, python, name):
+    output = run(python, TESTS / f"{name}.py", "-v", cwd=test.folder,
+                 env={**os.environ, "BARACUDA_TEST_DOUBLES": str(support.BUILD / "doubles")})
+    test.assertRegex(output, r"\nRan [1-9]\d* tests? in .*\n\nOK\n")  # none skipped
+
+
+def found_stable_abi():
+    """A Python 3.12, on the PATH or of pyenv, where the one that runs this is 3.11, which has a wheel of its own."""
+    if sys.version_info >= (3, 12):
+        return None
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob("versions/3.12.*/bin/python")
+    for interpreter in (shutil.which("python3.12"), *pyenv):  # pyenv's command on the PATH may be for nothing
+        if interpreter and subprocess.run([interpreter, "-c", ""], capture_output=True).returncode == 0:
+            return interpreter
+    return None
 
 
 class Package(unittest.TestCase):
@@ -43,21 +73,10 @@ class Package(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="baracuda-python-test-")
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
-        cls.python = environment(support.BUILD / "python-environment")
-        # The library as it has been built already: to compile it once more would take minutes and show nothing new.
-        run(cls.python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", cls.folder,
-            "-C", f"build-dir={support.BUILD}/python", "-C", "cmake.define.CMAKE_COMPILE_WARNING_AS_ERROR=ON",
-            "-C", f"cmake.define.BARACUDA_PYTHON_LIBRARY={support.BUILD}/libbaracuda_static.a", support.ROOT,
-            env={**os.environ, "CXX": support.build_info()["compiler"]})
-        cls.wheel, = cls.folder.glob("*.whl")
-        run(cls.python, "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", cls.wheel)
+        cls.python = environment(sys.executable, support.BUILD / "python-environment", (*PACKAGES, MYPY))
+        cls.wheel = install_wheel(cls.python, cls.folder, support.BUILD / "python")
         cls.installed = pathlib.Path(run(cls.python, "-c", "import baracuda; print(baracuda.__path__[0])",
                                          cwd=cls.folder).strip())
-
-    def run_tests(self, name):
-        output = run(self.python, TESTS / f"{name}.py", "-v", cwd=self.folder,
-                     env={**os.environ, "BARACUDA_TEST_DOUBLES": str(support.BUILD / "doubles")})
-        self.assertRegex(output, r"\nRan [1-9]\d* tests? in .*\n\nOK\n")  # none skipped
 
     def test_pip_compiles_the_library_into_it(self):
         """As it does without BARACUDA_PYTHON_LIBRARY. What would be compiled: to do it takes minutes."""
@@ -84,6 +103,24 @@ class Package(unittest.TestCase):
         modules = {name for name in files if re.search(r"\.so(\.|$)", name)}
         self.assertTrue(all(re.fullmatch(r"baracuda/(_native\.[\w.-]+|lib/lib(tbb|hwy|fmt)\.so\.\d+)", name)
                             for name in modules), modules)
+
+    def test_the_wheel_has_the_licences_of_what_is_in_it(self):
+        licences = {name.partition("/licenses/")[2] for name in zipfile.ZipFile(self.wheel).namelist()}
+        self.assertLess({"LICENSE", "baracuda/capi/dlpack/LICENSE", *(f"python/licenses/{name}.txt" for name in
+                         ("apache-2.0", "fmt", "nanobind", "robin-map"))}, licences)
+
+    def test_a_class_for_each_kind_of_error(self):
+        header = (support.ROOT / "baracuda/capi/baracuda_c.h").read_text()
+        kinds = re.findall(r"^  BARACUDA_(\w+) = [1-9]\d*,? +///<", header, re.MULTILINE)
+        self.assertIn("WORKSPACE_TOO_SMALL", kinds)
+        names = ["".join(word.capitalize() for word in kind.split("_")) for kind in kinds]
+        classes = run(self.python, "-c", "from baracuda import _errors\n"
+                      "print(*(kind.__name__ for kind in _errors.Error.__subclasses__()))", cwd=self.folder)
+        self.assertEqual(sorted(names), sorted(classes.split()))
+
+    def test_the_bench_runs(self):
+        """What it says is in the log; nothing is asked of the times."""
+        print(run(self.python, support.ROOT / "bench/python_call.py", "1000", cwd=self.folder))
 
     def test_it_needs_nothing_of_the_system_but_libc_and_libstdcxx(self):
         module, = self.installed.glob("_native*.so")
@@ -131,12 +168,32 @@ class Package(unittest.TestCase):
                     run(self.python, "-c", block, cwd=self.folder)
 
 
-def add_test(name):
-    setattr(Package, name, lambda self: self.run_tests(name))
+class StableAbi(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="baracuda-python-test-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.python = environment(found_stable_abi(), support.BUILD / "python-environment-abi3", PACKAGES)
+        cls.wheel = install_wheel(cls.python, cls.folder, support.BUILD / "python-abi3")
+
+    def test_the_wheel(self):
+        self.assertIn("-cp312-abi3-", self.wheel.name)
+        self.assertLess(self.wheel.stat().st_size, MOST_BYTES)
+        self.assertIn("baracuda/_native.abi3.so", zipfile.ZipFile(self.wheel).namelist())
+
+
+def add_test(suite, name):
+    setattr(suite, name, lambda self: run_tests(self, self.python, name))
 
 
 for path in TESTS.glob("test_*.py"):
-    add_test(path.stem)
+    add_test(Package, path.stem)
+    if path.stem != "test_misuse":  # which takes longest, and is of the C++ that both have
+        add_test(StableAbi, path.stem)
+
+if not found_stable_abi():
+    del StableAbi
 
 if __name__ == "__main__":
     unittest.main()

@@ -227,7 +227,7 @@ class Streams(unittest.TestCase):
         self.was_given(self.stream, self.plan.bind(dest=dest, source=managed, stream=self.stream), dest)
         self.assertEqual(self.stream, managed.asked["stream"])
 
-        # The CPU waits for the legacy default stream, which the producer is asked to make wait: on a GPU see python_suite.
+        # The CPU waits for the legacy default stream, which the producer makes wait; on a GPU python_suite looks at it.
         on_cpu = baracuda.WriteSlice(element="u8", dest=(NUM_BYTES,), start=(0,), end=(NUM_BYTES,))
         dest = Producer(cuda.memory(0), (NUM_BYTES,), code=1, bits=8)
         on_cpu(dest=dest, source=managed)

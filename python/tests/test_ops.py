@@ -172,7 +172,7 @@ class Plans(unittest.TestCase):
         for names in (None, (), [], {"cublas"}):
             baracuda.WriteSlice(**fields, preference=baracuda.Preference(exclude_backends=names))
         for names in ([None], [0], [[]], ("cublas", "bespoke ")):
-            with self.assertRaisesRegex(baracuda.InvalidProblem, "Preference: exclude_backends is .*, expected one of besp"):
+            with self.assertRaisesRegex(baracuda.InvalidProblem, "Preference: exclude_backends is .*, expected one of "):
                 baracuda.WriteSlice(**fields, preference=baracuda.Preference(exclude_backends=names))
         for names in (5, "bespoke"):
             with self.assertRaisesRegex(TypeError, "Preference: exclude_backends must be a collection of names, not "):

@@ -342,7 +342,7 @@ class Views(unittest.TestCase):
                               (baracuda.view(bytes_of(4), "i8", (4,)), "which only 4-bit elements have"),
                               (baracuda.view(Producer(8, (2**62,), bits=8, code=1), "u4"), "2\\^63 elements"),
                               (baracuda.view(Producer(8, (1,), ndim=-1, bits=8, code=1), "u4"), "-1"),
-                              (baracuda.view(Producer(8, (1,), ndim=99, bits=8, code=1), "u4"), "99")):
+                              (baracuda.view(Producer(8, (1,) * 99, bits=8, code=1), "u4"), "99")):
             with self.assertRaisesRegex(baracuda.Error, message):
                 plan.bind(dest=view, source=good)
         read_only = bytes_of(5)
