@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The Python package on a GPU, with torch: its current stream, captured graphs, what a call costs. Where cupy or jax is
-installed, their arrays too.
+"""The Python package on a GPU, with torch: its current stream, captured graphs, managed memory, what a call costs, and
+what docs/python.md shows. Where cupy or jax is installed, their arrays too.
 
 Where the wheel is built, with the Python of the machine with the GPU (3.12 and newer share a wheel):
 
@@ -11,10 +11,13 @@ There, with torch and a libnvrtc (tests/gpu/gpu_suite.py tells of that):
     PYTHON tests/gpu/python_suite.py build/gpu-python/*.whl
 """
 
+import ctypes
 import importlib
 import importlib.util
 import os
 import pathlib
+import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -34,8 +37,12 @@ for library in (path for folder in (*sys.path, "/usr/local/cuda/lib64")
     os.environ.setdefault("BARACUDA_NVRTC_LIBRARY", str(library))
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax would take most of the GPU's memory
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "python/tests"))
+
 import baracuda
 import torch
+from producer import CUDA_MANAGED, Producer
 
 MOST_MICROSECONDS = 6  # of a call that is bound
 CYCLES = 200_000_000  # about a tenth of a second of a GPU's
@@ -273,6 +280,53 @@ class Misuse(unittest.TestCase):
         torch.cuda.synchronize()
         del call
         self.assertEqual(before, torch.cuda.memory_allocated())
+
+
+class ManagedMemory(unittest.TestCase):
+    def test_the_cpu_waits_for_it(self):
+        """As far as its producer makes the legacy default stream wait, which this one works on anyway."""
+        driver, pointer = ctypes.CDLL("libcuda.so.1"), ctypes.c_uint64()
+        x = random(1 << 20)
+        torch.cuda.synchronize()
+        self.assertEqual(0, driver.cuMemAllocManaged(ctypes.byref(pointer), ctypes.c_size_t(4 << 20), 1))
+        self.addCleanup(driver.cuMemFree_v2, pointer)
+        expected, copy = x.cpu(), torch.zeros(1 << 20)
+        plan = baracuda.WriteSlice(element="f32", dest=(1 << 20,), start=(0,), end=(1 << 20,))
+        managed = Producer(pointer.value, (1 << 20,), device=(CUDA_MANAGED, 0))
+        torch.cuda._sleep(CYCLES)
+        default = ctypes.c_void_p(torch.cuda.default_stream().cuda_stream)
+        status = driver.cuMemcpyDtoDAsync_v2(pointer, ctypes.c_uint64(x.data_ptr()), ctypes.c_size_t(4 << 20), default)
+        self.assertEqual(0, status)
+        plan(dest=copy, source=managed)
+        self.assertEqual(1, managed.asked["stream"])
+        self.assertTrue(torch.equal(copy, expected))
+
+
+class OtherGpus(unittest.TestCase):
+    @unittest.skipUnless(torch.cuda.device_count() > 1, "one GPU here")
+    def test_cuda_is_the_current_one(self):
+        with torch.cuda.device(1):
+            x = torch.arange(4.0, device="cuda")
+            y = torch.zeros_like(x)
+            baracuda.Elementwise(op="neg", shape=(4,), device="cuda")(x=x, output=y)
+            self.assertTrue(torch.equal(y, -x))
+        on_first = baracuda.Elementwise(op="neg", shape=(4,), device="cuda:0")
+        with self.assertRaisesRegex(baracuda.InvalidProblem, "is on cuda:1, expected cuda:0"):
+            on_first(x=x, output=torch.zeros(4, device="cuda:0"))
+
+
+class Documents(unittest.TestCase):
+    def test_what_they_show_of_torch_runs(self):
+        """The other blocks run in tests/python_test.py. One block, one program, as a reader would."""
+        blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
+        blocks = [block for block in blocks if "torch" in block]
+        self.assertTrue(blocks)
+        paths = os.pathsep.join(filter(None, sys.path))
+        for block in blocks:
+            block += "\nassert torch.allclose(y.float(), torch.nn.functional.silu(x.float()), 0.02)\n"
+            done = subprocess.run([sys.executable, "-c", block], env={**os.environ, "PYTHONPATH": paths}, timeout=300,
+                                  capture_output=True, text=True)
+            self.assertEqual(0, done.returncode, done.stderr)
 
 
 class Times(unittest.TestCase):
