@@ -1,4 +1,4 @@
-"""Other packages, as far as the program has imported them: whose tensors there are, their current GPU and its stream."""
+"""Other packages, as far as the program has imported them: whose a tensor is, the current GPU and its stream."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ StreamLike: TypeAlias = SupportsIndex | CudaStreamProtocol | Any
 
 
 def cuda_ordinal(device: Any) -> int | None:
-    """Of "cuda", "cuda:1" or an object that prints so, such as torch.device; None for "cpu". "cuda" is the current GPU."""
+    """Of "cuda", the current GPU, "cuda:1" or an object that prints so, such as torch.device; None for "cpu"."""
     match = re.fullmatch(r"cpu|cuda(?::(\d{1,3}))?", str(device))
     if not match:
         raise ValueError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'")
