@@ -28,8 +28,8 @@ class ManagedTensor {
  public:
   /// Asks `object` for its memory, through __dlpack__. A tensor of the plan's GPU comes ready on the plan's stream: its
   /// producer makes that wait for its own. Managed memory that the CPU is to use is waited for. Raises TypeError where
-  /// `object` is no tensor, InvalidProblem where it is on another GPU, or `written` and read-only, and what the producer
-  /// raises.
+  /// `object` is no tensor, InvalidProblem where it is on another GPU, or `written` and read-only, and what the
+  /// producer raises.
   static ManagedTensor borrow(ArgName name, nanobind::handle object, bool written, const RunsOn& place);
 
   ManagedTensor() = default;

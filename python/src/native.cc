@@ -222,7 +222,7 @@ class Plan {
   PlanHandle plan_;
 };
 
-// ---- what the garbage collector sees: a tensor whose attribute is a view of itself is a cycle ------------------------
+// ---- what the garbage collector sees: a tensor whose attribute is a view of itself is a cycle ---------------------
 
 nb::object& referred(Reinterpreted& view) { return view.tensor; }
 nb::object& referred(Call& call) { return call.current_stream(); }
