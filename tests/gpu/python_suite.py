@@ -319,7 +319,7 @@ class Documents(unittest.TestCase):
     def test_what_they_show_of_torch_runs(self):
         """The other blocks run in tests/python_test.py. One block, one program, as a reader would."""
         blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/python.md").read_text(), re.MULTILINE | re.DOTALL)
-        blocks = [block for block in blocks if "torch" in block]
+        blocks = [block for block in blocks if "import torch" in block]
         self.assertTrue(blocks)
         paths = os.pathsep.join(filter(None, sys.path))
         for block in blocks:
