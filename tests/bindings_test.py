@@ -70,6 +70,16 @@ class Bindings(unittest.TestCase):
             for what in ("descriptor_init", "select", "run", "bind"):
                 self.assertIn(f"baracuda_{op['name']}_{what}(", header)
 
+    def test_statuses_and_dtypes_are_there(self):
+        description, header = json.loads(run("--json").stdout), HEADER.read_text()
+        shown = re.search(r"BARACUDA_OK = 0,\n(.*?)\n};", header, re.DOTALL)[1]
+        shown = {name.replace("_", "").lower(): int(value) for name, value in
+                 re.findall(r"BARACUDA_(\w+) = (\d+)", shown)}
+        self.assertEqual(shown, {name.lower(): value for name, value in description["statuses"].items()})
+        self.assertEqual(19, len(description["dtypes"]))
+        self.assertLessEqual(description["dtypes"].keys(), description["enums"]["element"].keys())
+        self.assertEqual({"code": 4, "bits": 16}, description["dtypes"]["bf16"])
+
     def test_json_and_header_have_the_same_members(self):
         header, description = HEADER.read_text(), json.loads(run("--json").stdout)
         structs = {"preference": description["preference"]}

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <limits>
 
@@ -335,6 +336,20 @@ TEST(CFuzz, RandomBytesAreNoCallOrOne) {
     num_ran += testing::fuzz_c_call(bytes);
   }
   EXPECT_GT(num_ran, 2000) << "too few are right calls for the others to be near one";
+}
+
+/// What libFuzzer found, as hexadecimal digits: each input that once went wrong, and one of every op that gets far.
+TEST(CFuzz, WhatWasFoundStaysRight) {
+  constexpr std::string_view kFound[] = {"bf24632002ff63bf",     "04252c6778422634",   "00260a0022f028348b8b",
+                                         "2eff21896f796778efef", "c1c1c10cc52e282e2e", "7768652201ff02272e2e",
+                                         "d2062195ef21ef2eefff", "0c4654f3f3f354f7f3", "2b08c108c1f9df0c"};
+  for (const std::string_view digits : kFound) {
+    SCOPED_TRACE(digits);
+    std::vector<std::uint8_t> bytes(digits.size() / 2);
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      ASSERT_EQ(std::from_chars(&digits[2 * i], &digits[2 * i] + 2, bytes[i], 16).ptr, &digits[2 * i] + 2);
+    testing::fuzz_c_call(bytes);
+  }
 }
 
 TEST(CFuzz, WithoutChangesEveryOpRuns) {

@@ -5,37 +5,17 @@
 #include <optional>
 #include <span>
 
+#include "baracuda/capi/element_types.h"
 #include "baracuda/core/propagate.h"
 
 namespace baracuda::capi {
 namespace {
 
-constexpr int type_key(int code, int bits) { return code << 8 | bits; }
-
 std::optional<Element> element_of(DLDataType type) {
   if (type.lanes != 1) return std::nullopt;
-  switch (type_key(type.code, type.bits)) {
-    case type_key(kDLFloat, 16): return Element::F16;
-    case type_key(kDLBfloat, 16): return Element::Bf16;
-    case type_key(kDLFloat, 32): return Element::F32;
-    case type_key(kDLFloat, 64): return Element::F64;
-    case type_key(kDLInt, 8): return Element::I8;
-    case type_key(kDLInt, 16): return Element::I16;
-    case type_key(kDLInt, 32): return Element::I32;
-    case type_key(kDLInt, 64): return Element::I64;
-    case type_key(kDLUInt, 8): return Element::U8;
-    case type_key(kDLUInt, 16): return Element::U16;
-    case type_key(kDLUInt, 32): return Element::U32;
-    case type_key(kDLUInt, 64): return Element::U64;
-    case type_key(kDLBool, 8): return Element::Bool;
-    case type_key(kDLFloat8_e4m3fn, 8): return Element::F8E4M3;
-    case type_key(kDLFloat8_e5m2, 8): return Element::F8E5M2;
-    case type_key(kDLComplex, 64): return Element::Complex64;
-    case type_key(kDLComplex, 128): return Element::Complex128;
-    case type_key(kDLInt, 4): return Element::S4;
-    case type_key(kDLUInt, 4): return Element::U4;
-    default: return std::nullopt;
-  }
+  for (const ElementType& each : kElementTypes)
+    if (type.code == each.code && type.bits == each.bits) return each.element;
+  return std::nullopt;
 }
 
 std::optional<Device> device_of(DLDevice device, Device plan_device) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "baracuda/capi/c_fields.h"
+#include "baracuda/capi/element_types.h"
 
 namespace baracuda::tools {
 namespace {
@@ -274,7 +275,15 @@ ordered_json to_json(const Description& description) {
   for (const OpDescription& op : description.ops)
     ops.push_back(
         {{"name", op.name}, {"plan", op.plan}, {"descriptor", to_json(op.descriptor)}, {"args", to_json(op.args)}});
+  ordered_json statuses, dtypes;
+  for (int i = 1; i < capi::kEnumValues; ++i)
+    if (const auto kind = static_cast<ErrorKind>(i); capi::is_enumerator(kind))
+      statuses[std::string(baracuda::name_of(kind))] = i;
+  for (const capi::ElementType& type : capi::kElementTypes)
+    dtypes[std::string(baracuda::name_of(type.element))] = {{"code", static_cast<int>(type.code)}, {"bits", type.bits}};
   return {{"version", version()},
+          {"statuses", statuses},
+          {"dtypes", dtypes},
           {"enums", enums},
           {"operators", description.operators},
           {"preference", to_json(description.preference)},
