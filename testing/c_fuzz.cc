@@ -226,7 +226,7 @@ void change_tensor(CTensor& changed, std::byte* arena, Input& input) {
       break;
     default:
       tensor.strides = input.below(16) ? changed.strides : nullptr;
-      changed.strides[axis] = input.below(2) ? -input.number() : input.number();
+      changed.strides[axis] = input.below(2) ? ~input.number() : input.number();  // -1 - number: none overflows
   }
 }
 

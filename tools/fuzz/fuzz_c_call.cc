@@ -14,6 +14,10 @@ extern "C" __attribute__((no_sanitize_coverage)) void __wrap___sanitizer_cov_tra
   ++counters[(place * 0x9e3779b97f4a7c15u) >> 48];
 }
 
+/// And where it compares floats, which libFuzzer makes nothing of.
+extern "C" __attribute__((no_sanitize_coverage)) void __sanitizer_cov_trace_cmpf(float, float) {}
+extern "C" __attribute__((no_sanitize_coverage)) void __sanitizer_cov_trace_cmpd(double, double) {}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   baracuda::testing::fuzz_c_call({data, size});
   return 0;
