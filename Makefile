@@ -31,7 +31,7 @@ bindings: configure  ## writes anew what the C header and the Python package hav
 	$(BUILD)/bin/baracuda_bindings --json | python3 tools/bindings/python.py .
 
 format:  ## clang-format over all sources
-	git ls-files '*.h' '*.cc' '*.cuh' | xargs clang-format -i
+	git ls-files '*.h' '*.c' '*.cc' '*.cuh' | xargs clang-format -i
 
 clean:  ## removes what was built, keeps what was fetched
 	rm -rf $(BUILD) build/asan build/tsan build/python build/gpu-python
