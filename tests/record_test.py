@@ -280,17 +280,18 @@ class Run(unittest.TestCase):
             self.assertTrue((cache / "kernel").exists())
 
     def test_jobs_add_up(self):
-        _, written = self.run_suite("--parts", "tests", "--jobs", "3")  # each of the fakes runs all tests
-        self.assertEqual({"passed": 3, "failed": 0}, written["ops"]["add"]["parts"]["tests"])
+        _, written = self.run_suite("--parts", "tests", "--jobs", "3")  # each of the fakes runs all tests, of 4 shares a job
+        self.assertEqual({"passed": 12, "failed": 0}, written["ops"]["add"]["parts"]["tests"])
 
     def test_all_parts(self):
         result, written = self.run_suite()
         self.assertEqual(1, result.returncode, result.stdout + result.stderr)
         good, bad = {"passed": 1, "failed": 0}, {"passed": 1, "failed": 1}
-        self.assertEqual({"tests": good, "compile": good, "graphs": good, "streams": {"passed": 0, "failed": 1},
+        of_shares = {"passed": 4, "failed": 0}
+        self.assertEqual({"tests": of_shares, "compile": good, "graphs": good, "streams": {"passed": 0, "failed": 1},
                           "verify": {"passed": 3, "failed": 0}, "memcheck": good, "racecheck": bad, "initcheck": good,
                           "synccheck": good}, written["ops"]["add"]["parts"])
-        self.assertEqual(good, written["shared"]["tests"])
+        self.assertEqual(of_shares, written["shared"]["tests"])
         self.assertEqual(("NVIDIA H200", "580.1", "13.0"), tuple(written[key] for key in ("device", "driver", "nvrtc")))
         self.assertIn("add: failed, ", result.stdout)
         self.assertIn("status 1 in Add.b", result.stdout)
