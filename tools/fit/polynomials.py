@@ -106,7 +106,13 @@ def sqrt_argument(direct, terms):
     return series(lambda z: direct(mp.sqrt(z)), terms, mpf("1e-6"))
 
 
+def normal_tail(a):
+    """Φ(−a)."""
+    return mp.erfc(a / mp.sqrt(2)) / 2
+
+
 kErfcxMiddle = {24: mpf(2), 53: mpf(4)}
+kNormalMiddle = {24: mpf("1.5"), 53: mpf(2)}
 
 
 def erfcx_tail(bits):
@@ -119,9 +125,19 @@ def erfcx_tail(bits):
     return value
 
 
-def erfcx_range(bits, largest):
-    k = kErfcxMiddle[bits]
-    return [(x - k) / (x + k) for x in (mpf("0.49"), mpf(largest))]
+def normal_tail_ratio(bits):
+    """(a + k) e^(a²/2) Φ(−a) − 5/8 of t = (a − k) / (a + k)."""
+    k = kNormalMiddle[bits]
+
+    def value(t):
+        a = k * (1 + t) / (1 - t)
+        return (a + k) * mp.exp(a * a / 2) * normal_tail(a) - mpf(5) / 8
+    return value
+
+
+def middle_range(middle, least, largest):
+    """From x to (x − k) / (x + k)."""
+    return [(x - middle) / (x + middle) for x in (mpf(least), mpf(largest))]
 
 
 half_ln2 = mp.log(2) / 2 * mpf("1.01")
@@ -173,13 +189,13 @@ ROWS = [
      lambda x: -mp.log(mp.erfc(x)), mp.erfc, ("0.99", "4"), ("0.99", "6"), 7, 19),
     ("erfcx_tail", "(1 + 2x) e^(x²) erfc(x) − 5/4 of t = (x − k) / (x + k), k = 2 (f32) or 4 (f64), from x = 0.49 to\n"
      "/// where erfc is 0; error absolute",
-     erfcx_tail, lambda t: one, erfcx_range(24, "10.2"), erfcx_range(53, "27.4"), 9, 21),
+     erfcx_tail, lambda t: one, middle_range(kErfcxMiddle[24], "0.49", "10.2"),
+     middle_range(kErfcxMiddle[53], "0.49", "27.4"), 9, 21),
+    ("normal_tail_ratio", "(a + k) e^(a²/2) Φ(−a) − 5/8 of t = (a − k) / (a + k), k = 1.5 (f32) or 2 (f64), from a = 0 to\n"
+     "/// where a · Φ(−a) is 0; error absolute",
+     normal_tail_ratio, lambda t: one, middle_range(kNormalMiddle[24], 0, "14.4"),
+     middle_range(kNormalMiddle[53], 0, "38.8"), 11, 28),
 ]
-
-
-def normal_tail(a):
-    """Φ(−a)."""
-    return mp.erfc(a / mp.sqrt(2)) / 2
 
 
 def narrow_weight(a):
@@ -248,7 +264,7 @@ BARACUDA_NUMERIC_BEGIN""")
     for name, what, function, weight, range32, range64, degree32, degree64 in ROWS:
         fits = {}
         for bits, (lo, hi), degree in ((24, range32, degree32), (53, range64, degree64)):
-            target = function(bits) if function is erfcx_tail else function
+            target = function(bits) if function in (erfcx_tail, normal_tail_ratio) else function
             fits[bits] = fit(target, weight, lo, hi, degree, bits)
             print(name, bits, degree, mp.nstr(mp.log(fits[bits][1], 2), 4), file=sys.stderr)
         error = {bits: mp.nstr(mp.log(e, 2), 4) for bits, (_, e) in fits.items()}

@@ -8,7 +8,7 @@
 #define BARACUDA_DEVICE_NUMERIC_DOUBLE_WORD
 #endif
 
-#include "baracuda/device/numeric/lanes.cuh"
+#include "baracuda/device/numeric/reciprocal.cuh"
 
 BARACUDA_NUMERIC_BEGIN
 
@@ -51,6 +51,17 @@ template <class V>
 DoubleWord<V> add(DoubleWord<V> a, DoubleWord<V> b) {
   const DoubleWord<V> sum = two_sum(a.hi, b.hi);
   return fast_two_sum(sum.hi, sum.lo + (a.lo + b.lo));
+}
+
+/// 1 / d to about twice the precision, for d of moderate size: hi is a guess that lo mends.
+template <class V>
+DoubleWord<V> reciprocal(DoubleWord<V> d) {
+  V r;
+  if constexpr (kIsF64<V>)
+    r = V(1) / d.hi;
+  else
+    r = scaled_reciprocal(d.hi) * V(1 / kReciprocalScale);
+  return {r, fma(-r, d.lo, fma(-r, d.hi, V(1))) * r};
 }
 
 /// n / d to about twice the precision, for d of moderate size.

@@ -37,21 +37,20 @@ V clamp_to_exp_range(V x) {
   return where(x < low, low, where(x > high, high, x));
 }
 
-/// e^(x + x_lo) as mantissa · 2^k, the mantissa in [0.7, 1.42] and good to about a tenth of an ulp. |x_lo| ≤ ulp(x), x
-/// within the range of clamp_to_exp_range.
+/// e^(x + x_lo) as (1 + p) · 2^k, |p| < 0.42: y + y · p rounds the product with y once. |x_lo| ≤ ulp(x), x within
+/// the range of clamp_to_exp_range.
 template <class V>
-struct ScaledExp {
-  DoubleWord<V> mantissa;
+struct ExpFactor {
+  V p;
   IntOf<V> k;
 };
 template <class V>
-ScaledExp<V> scaled_exp(V x, V x_lo) {
-  const ExpArgument<V> a = exp_argument(x);
-  const DoubleWord<V> r = fast_two_sum(a.r, a.r_lo + x_lo);
-  // e^r = 1 + r + r² · tail(r). 1 + r as a sum without loss; the rest is small.
-  const DoubleWord<V> sum = fast_two_sum(V(1), r.hi);
-  const V lo = fma(r.lo, sum.hi, sum.lo);
-  return {fast_two_sum(sum.hi, fma(r.hi * r.hi, expm1_tail(r.hi), lo)), a.k_integer};
+ExpFactor<V> exp_factor(V x, V x_lo) {
+  const V log2_e = constant<V>(0x1.71547652b82fep0, 0x1.715476p0f);
+  const V log2_e_lo = constant<V>(0x1.777d0ffda0d24p-56, 0x1.4ae0cp-26f);
+  const Rounded<V> k = round_to_integer(x * log2_e);
+  const V r = fma(x, log2_e, -k.value) + fma(x, log2_e_lo, x_lo * log2_e);
+  return {r * exp2_tail(r), k.integer};
 }
 
 /// e^x · 2^(extra), rounded once more: for functions whose terms overflow where they do not.

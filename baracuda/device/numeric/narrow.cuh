@@ -15,6 +15,7 @@
 #endif
 
 #include "baracuda/device/numeric/polynomials.cuh"
+#include "baracuda/device/numeric/reciprocal.cuh"
 #include "baracuda/device/ptx/min_max.cuh"
 
 BARACUDA_NUMERIC_BEGIN
@@ -76,18 +77,6 @@ V exp(Narrow<V> x) {
 template <class V>
 V exp2(Narrow<V> x) {
   return exp4_narrow(x.value * V(0.5f));
-}
-
-/// kReciprocalScale / d within 2^−20 of it, for normal d > 0 whose reciprocal is normal. Bits subtracted from a
-/// constant with √2 − 1 as its mantissa give a guess of which d · guess = y lies in [√½, (3 + 2√2) / 8], the narrowest
-/// such interval, y₀ (1 ± δ). There y · ((3 y₀ / 2 − y)² + 3 y₀² (1 − δ²) / 4) is nearest to a constant, the scale: the
-/// difference, (y₀ δ)³ / 4 times a Chebyshev polynomial, is at most δ³ / 4 of it.
-inline constexpr float kReciprocalScale = 0x1.7ab284p-2f;
-template <class V>
-V scaled_reciprocal(V d) {
-  const V guess = from_bits<V>(IntOf<V>(0x7eb504f3) - bits(d));
-  const V rest = fma(-d, guess, V(0x1.13a592p0f));
-  return guess * fma(rest, rest, V(0x1.8ba592p-2f));
 }
 
 /// 1 / (1 + 2^t). Numerator and denominator are 2^−32 times as large, so that neither overflows where the quotient is a

@@ -121,43 +121,11 @@ M differ(M a, M b) {
   return select_mask(a, !b, b);
 }
 
-// ---- activations ----------------------------------------------------------------------------------------------------
-
-/// x · σ(t), where t goes to −∞ with x. Where σ(t) = e^t comes near the subnormal numbers, whose few bits x
-/// would multiply, it is taken 2^64 times as large.
-template <class V>
-V sigmoid_gate(V x, V t) {
-  V result = x * sigmoid(t);
-  const MaskOf<V> is_small = t < constant<V>(-680.0, -64.0f);
-  if (any(is_small)) {
-    // Below the least of exp's arguments its result stays what it is there; the product with x is nothing by then.
-    const V e = where(t < constant<V>(-760.0, -110.0f), V(0), exp_times_power_of_two(t, 64));
-    result = where(is_small, x * e * power_of_two<V>(IntOf<V>(-64)), result);
-  }
-  return result;
-}
-
-/// x / 2 · (1 + tanh(u)) = x · σ(2u), u = √(2/π) · (x + 0.044715 x³).
-template <class V>
-V gelu_tanh(V x) {
-  return sigmoid_gate(x, V(1.5957691216057308) * fma(V(0.044715) * x, x * x, x));
-}
-
 /// log(e^x + e^y).
 template <class V>
 V logaddexp(V x, V y) {
   // Two equal infinities have no difference.
   return where(x == y, x + V(0.6931471805599453), maximum(x, y) + log1p(exp(-abs(x - y))));
-}
-
-/// x · tanh(log(1 + e^x)) = x · n / (n + 2), n = e^x · (e^x + 2). Far below 0 that is x · e^x, and so is x · σ(x).
-template <class V>
-V mish(V x) {
-  const V e = exp(minimum(x, V(40)));
-  const V n = e * (e + V(2));
-  const V result = where(x > V(40), x, x * (n / (n + V(2))));
-  const MaskOf<V> is_small = x < V(-40);
-  return any(is_small) ? where(is_small, silu(x), result) : result;
 }
 
 // ---- division with a remainder --------------------------------------------------------------------------------------
