@@ -281,6 +281,7 @@ def run_parts(options):
         all_failures += failures
         results[name] = counts
         if options.logs:
+            options.logs.mkdir(parents=True, exist_ok=True)
             (options.logs / f"{name}.log").write_text(output)
         if not options.quick:  # at once, so that what follows can be ended
             merged = record.merge(old, machine, digests, results, options.skip)

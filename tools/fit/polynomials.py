@@ -191,8 +191,8 @@ ROWS = [
      "/// where erfc is 0; error absolute",
      erfcx_tail, lambda t: one, middle_range(kErfcxMiddle[24], "0.49", "10.2"),
      middle_range(kErfcxMiddle[53], "0.49", "27.4"), 9, 21),
-    ("normal_tail_ratio", "(a + k) e^(a²/2) Φ(−a) − 5/8 of t = (a − k) / (a + k), k = 1.5 (f32) or 2 (f64), from a = 0 to\n"
-     "/// where a · Φ(−a) is 0; error absolute",
+    ("normal_tail_ratio", "(a + k) e^(a²/2) Φ(−a) − 5/8 of t = (a − k) / (a + k), k = 1.5 (f32) or 2 (f64), from a = 0\n"
+     "/// to where a · Φ(−a) is 0; error absolute",
      normal_tail_ratio, lambda t: one, middle_range(kNormalMiddle[24], 0, "14.4"),
      middle_range(kNormalMiddle[53], 0, "38.8"), 11, 28),
 ]

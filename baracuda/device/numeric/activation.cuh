@@ -1,5 +1,5 @@
-// Activations v · g(v) with g(v) + g(−v) = 1, for one value or a vector of them, as max(v, 0) − a · g(−a), a = |v|: where
-// e^−a is small so is g(−a), and no value is near another that it is subtracted from.
+// Activations v · g(v) with g(v) + g(−v) = 1, for one value or a vector of them, as max(v, 0) − a · g(−a), a = |v|:
+// g(−a) is at most a half, and becomes small as an exponential does.
 
 #if defined(BARACUDA_DEVICE_NUMERIC_ACTIVATION) == defined(HWY_TARGET_TOGGLE)  // once per instruction set
 #ifdef BARACUDA_DEVICE_NUMERIC_ACTIVATION
@@ -55,9 +55,9 @@ V gelu_tanh(V v) {
   return sigmoid_gate(v, a, V(1.5957691216057308) * fma(V(0.044715) * a, a * a, a));
 }
 
-/// v · Φ(v), Φ(−a) = e^(−a²/2) · (5/8 + ratio(t)) / (a + k), t = (a − k) / (a + k): one polynomial for all of it, because
-/// that hardly varies. Shepherd and Laframboise, Mathematics of Computation 36, 1981, have it of erfc. a² may not be
-/// rounded before the exponential.
+/// v · Φ(v), Φ(−a) = e^(−a²/2) · (5/8 + ratio(t)) / (a + k), t = (a − k) / (a + k): one polynomial for all of it,
+/// because that hardly varies. Shepherd and Laframboise, Mathematics of Computation 36, 1981, have it of erfc. a² may
+/// not be rounded before the exponential.
 template <class V>
 V gelu(V v) {
   const V limit = constant<V>(38.7, 14.4f);  // from here on a · Φ(−a) is 0
@@ -73,8 +73,8 @@ V gelu(V v) {
                              exp_factor(exponent.hi, exponent.lo));
 }
 
-/// v · tanh(log(1 + e^v)) = v · n / (n + 2), n = e^v · (e^v + 2). With e = e^−a the factor is e · (e + 2) / (e · (e + 2) + 2)
-/// of −a, and 1 less e · 2e / (e · (2e + 2) + 1) of a.
+/// v · tanh(log(1 + e^v)) = v · n / (n + 2), n = e^v · (e^v + 2). With e = e^−a the factor is
+/// e · (e + 2) / (e · (e + 2) + 2) of −a, and 1 less e · 2e / (e · (2e + 2) + 1) of a.
 template <class V>
 V mish(V v) {
   const V a = where(abs(v) > exp_limit<V>(), exp_limit<V>(), abs(v));
@@ -88,8 +88,8 @@ V mish(V v) {
   return positive_part_minus(v, a, {numerator * r.hi, numerator * r.lo}, factor);
 }
 
-/// The activation of values, see core/activation.h. It is chosen at run time: all lanes take the same way, and outputs are few beside the
-/// products that made them.
+/// The activation of values, see core/activation.h. It is chosen at run time: all lanes take the same way, and outputs
+/// are few beside the products that made them.
 template <class V>
 V activate(Activation activation, V v) {
   switch (activation) {

@@ -196,8 +196,8 @@ V erfcx_tail(V x) {
   }
 }
 
-/// (a + k) e^(a²/2) Φ(−a) − 5/8 of t = (a − k) / (a + k), k = 1.5 (f32) or 2 (f64), from a = 0 to
-/// where a · Φ(−a) is 0; error absolute:
+/// (a + k) e^(a²/2) Φ(−a) − 5/8 of t = (a − k) / (a + k), k = 1.5 (f32) or 2 (f64), from a = 0
+/// to where a · Φ(−a) is 0; error absolute:
 /// f32 2^-27.72, f64 2^-57.38.
 template <class V>
 V normal_tail_ratio(V x) {
