@@ -74,9 +74,9 @@ def _in_use() -> tuple[str, Any] | None:
 
 
 def current_stream(ordinal: int) -> int:
-    """The handle of a GPU's current stream, in the package in use; 0 without one."""
+    """The handle of a GPU's current stream, in the package in use; 0 without one, and for a GPU that is not there."""
     used = _in_use()
-    return _CURRENT_STREAM[used[0]](used[1])(ordinal) if used else 0
+    return _CURRENT_STREAM[used[0]](used[1])(ordinal) if used and ordinal < _native.num_cuda_devices() else 0
 
 
 def current_ordinal() -> int:

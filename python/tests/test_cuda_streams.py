@@ -291,8 +291,18 @@ class Streams(unittest.TestCase):
 
     def test_a_gpu_that_is_not_there(self):
         self.assertEqual(1, baracuda.num_cuda_devices())
+        fields = dict(element="u8", dest=(4,), start=(0,), end=(4,), device="cuda:1")
         with self.assertRaises(baracuda.Error):
-            baracuda.WriteSlice(element="u8", dest=(4,), start=(0,), end=(4,), device="cuda:1")
+            baracuda.WriteSlice(**fields)
+
+        def no_such_gpu(ordinal):
+            raise RuntimeError(f"Device index value {ordinal} is out of index range")
+
+        torch = self.import_as("torch", types.ModuleType("torch"))
+        torch._C = types.SimpleNamespace(_cuda_getCurrentRawStream=no_such_gpu)
+        torch.cuda = types.SimpleNamespace(is_initialized=lambda: True)
+        with self.assertRaises(baracuda.Error):
+            baracuda.WriteSlice(**fields)
 
 
 if __name__ == "__main__":
