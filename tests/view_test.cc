@@ -44,7 +44,7 @@ TEST(View, OfATypedPointerIsContiguousAndBounded) {
 }
 
 TEST(View, WritableOnesConvertToReadOnlyOnes) {
-  std::int16_t data[8];
+  std::int16_t data[8] = {};
   const ByteRange buffer(data, sizeof data);
   const TensorRef tensor = TensorMut(data, Element::I16, {2, 2}, {-1, 3}, Device::cuda(2), buffer);
   EXPECT_EQ(tensor.data, data);
