@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import os
 from collections.abc import Callable
 from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 
@@ -49,10 +50,12 @@ SIGNATURES = {
 
 def _open() -> ctypes.CDLL:
     """The library that torch has loaded, else another."""
+    names = ("libcublasLt.so.13", "libcublasLt.so.12")
     errors = []
-    for name in ("libcublasLt.so.13", "libcublasLt.so.12", *libraries.paths("cublasLt")):
+    for name, mode in (*((name, os.RTLD_NOW | os.RTLD_NOLOAD) for name in names),
+                       *((name, os.RTLD_NOW) for name in (*names, *libraries.paths("cublasLt")))):
         try:
-            return ctypes.CDLL(name)
+            return ctypes.CDLL(name, mode)
         except OSError as error:
             errors.append(str(error))
     raise OSError("there is no cuBLASLt: " + "; ".join(errors))

@@ -7,7 +7,7 @@ import sys
 
 
 def paths(name: str) -> list[str]:
-    """Of lib`name`.so, CUDA 13's first."""
+    """Of lib`name`.so; in each folder, CUDA 13's first."""
     return [str(path) for folder in (*sys.path, "/usr/local/cuda/lib64")
             for pattern in (f"nvidia/c*/lib/lib{name}.so.1[23]", f"lib{name}.so.1[23]")
-            for path in sorted(pathlib.Path(folder or ".").glob(pattern), reverse=True)]
+            for path in sorted(pathlib.Path(folder or ".").glob(pattern), key=lambda path: path.suffix, reverse=True)]

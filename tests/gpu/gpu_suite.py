@@ -267,6 +267,8 @@ def run_parts(options):
     suite = Suite(options, [op for op in digests["ops"] if op not in options.skip], digests["ops"])
     old = json.loads(record.RECORD.read_text()) if record.RECORD.exists() else None
     results, all_failures = {}, []
+    if options.logs:
+        options.logs.mkdir(parents=True, exist_ok=True)
     for name in options.parts:
         start = time.monotonic()
         try:
@@ -281,7 +283,6 @@ def run_parts(options):
         all_failures += failures
         results[name] = counts
         if options.logs:
-            options.logs.mkdir(parents=True, exist_ok=True)
             (options.logs / f"{name}.log").write_text(output)
         if not options.quick:  # at once, so that what follows can be ended
             merged = record.merge(old, machine, digests, results, options.skip)
