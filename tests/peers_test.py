@@ -7,6 +7,7 @@ import ctypes
 import importlib.util
 import io
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import tempfile
 import time
 import types
 import unittest
+import unittest.mock
 
 import support
 
@@ -22,6 +24,7 @@ FOLDER = support.ROOT / "bench/peers"
 sys.path.insert(0, str(FOLDER))
 
 import cublaslt
+import libraries
 import report
 import runner
 import timing
@@ -439,6 +442,17 @@ class CasesOnTheCpu(unittest.TestCase):
         self.assertEqual(len(names), len(set(names)))
 
 
+class Libraries(unittest.TestCase):
+    def test_cuda_13_comes_first_in_each_folder(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(sys, "path", [folder]):
+            for name in ("cuda_nvrtc/lib/libnvrtc.so.12", "cu13/lib/libnvrtc.so.13", "cu13/lib/libnvrtc-builtins.so.13"):
+                path = pathlib.Path(folder) / "nvidia" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+            found = [path for path in libraries.paths("nvrtc") if path.startswith(folder)]
+        self.assertEqual(["libnvrtc.so.13", "libnvrtc.so.12"], [pathlib.Path(path).name for path in found])
+
+
 class CommandLine(unittest.TestCase):
     def test_all_compile(self):
         for path in FOLDER.glob("*.py"):
@@ -456,7 +470,7 @@ class CommandLine(unittest.TestCase):
         said = io.StringIO()
         try:
             sys.modules.update(missing)
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stderr(said), unittest.mock.patch.dict(os.environ):
                 self.assertEqual(2, peers.main([]))
         finally:
             for name, module in before.items():

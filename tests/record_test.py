@@ -269,7 +269,8 @@ class Run(unittest.TestCase):
             change(folder.parent)
             out = folder / "record.json"
             result = subprocess.run([sys.executable, support.ROOT / "tests/gpu/gpu_suite.py", "run", "--bin", folder,
-                                     "--out", out, "--logs", folder, "--jobs", "1", *arguments], capture_output=True, text=True,
+                                     "--out", out, "--logs", folder / "logs", "--jobs", "1", *arguments],
+                                    capture_output=True, text=True,
                                     env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
             return result, json.loads(out.read_text()) if out.exists() else None
 

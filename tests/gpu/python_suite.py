@@ -30,15 +30,15 @@ if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1].endswith(".whl")
     zipfile.ZipFile(sys.argv.pop(1)).extractall(folder.name)  # as good as installed, and pip need not be there
     sys.path.insert(0, folder.name)
 
-# The wheel is not beside NVIDIA's, where it would find theirs.
-for library in (path for folder in (*sys.path, "/usr/local/cuda/lib64")
-                for pattern in ("nvidia/c*/lib/libnvrtc.so.1[23]", "libnvrtc.so.1[23]")
-                for path in sorted(pathlib.Path(folder or ".").glob(pattern), reverse=True)):
-    os.environ.setdefault("BARACUDA_NVRTC_LIBRARY", str(library))
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax would take most of the GPU's memory
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.append(str(ROOT / "python/tests"))
+sys.path += [str(ROOT / "python/tests"), str(ROOT / "bench/peers")]
+
+import libraries
+
+# The wheel is not beside NVIDIA's, where it would find theirs.
+for library in libraries.paths("nvrtc")[:1]:
+    os.environ.setdefault("BARACUDA_NVRTC_LIBRARY", library)
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax would take most of the GPU's memory
 
 import baracuda
 import torch
