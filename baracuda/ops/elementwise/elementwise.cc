@@ -335,7 +335,7 @@ jit::KernelSpec elementwise_kernel(const ElementwiseConfig& config, const CodeTa
       .text = fmt::format(R"(#include "baracuda/ops/elementwise/elementwise.cuh"
 using namespace baracuda;
 constexpr ElementwiseConfig kConfig{{.op = ElementwiseOp::{}, .element = Element({} /* {} */), .output = Element({} /* {} */), .variant = ElementwiseVariant::{}, .wide_index = {}}};
-extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
+extern "C" __global__ __launch_bounds__(kConfig.num_threads(), kConfig.min_blocks())
 void baracuda_kernel(const __grid_constant__ ElementwiseParams params) {{ elementwise_kernel<kConfig>(params); }}
 )",
                           row.enumerator, static_cast<int>(element), name_of(element), static_cast<int>(output),

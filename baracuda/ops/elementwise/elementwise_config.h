@@ -9,8 +9,7 @@ namespace baracuda {
 
 enum class ElementwiseVariant : unsigned char { Contiguous, Rows, Strided };
 
-/// What a kernel is compiled for. Entries say __launch_bounds__(num_threads(), 1): without the 1 the compiler spills
-/// registers for the sake of one block more on a multiprocessor.
+/// What a kernel is compiled for.
 struct ElementwiseConfig {
   ElementwiseOp op;
   Element element;  ///< of the inputs; of the second and third, where the first is a condition
@@ -29,6 +28,13 @@ struct ElementwiseConfig {
   }
   /// How often it does so before it is done, at most.
   constexpr int max_groups() const { return is_long() && variant != ElementwiseVariant::Strided ? 8 : 1; }
+  /// Blocks that a multiprocessor shall hold at least, for the compiler, which gives each the registers that leaves.
+  /// Long formulas: asked for fewer it mixes those of all of a thread's elements, and too few threads are left to have
+  /// reads under way. Else, and where four would not do without spilling, 1: nothing said, it spills for the sake of
+  /// one block more.
+  constexpr int min_blocks() const {
+    return is_long() && traits_of(op).num_inputs == 1 && element != Element::F64 ? 4 : 1;
+  }
   /// Elements that one 16-byte access of the widest operand holds.
   constexpr int vector_elems() const {
     const int input_bytes = element_bytes(element), output_bytes = element_bytes(output);
