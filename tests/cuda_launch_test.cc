@@ -130,6 +130,44 @@ TEST_P(Launch, WithProgrammaticSerialization) {
   expect_iota(9, stream);
 }
 
+/// Blocks of a cluster, in pairs along x, read each other's shared memory.
+TEST_P(Launch, InClusters) {
+  if (stream.device_info().target.sm < 90) GTEST_SKIP() << "clusters need compute capability 9.0";
+  const auto kernel = load_kernel({"iota_of_peers", R"(
+struct Params { int* out; int first; int shared_elems; };
+extern "C" __global__ void baracuda_kernel(const __grid_constant__ Params params) {
+  __shared__ int staged[128];
+  unsigned rank, peer;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  const int i = (blockIdx.y * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x;
+  staged[threadIdx.x] = params.first + i;
+  asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
+  const unsigned mine = static_cast<unsigned>(__cvta_generic_to_shared(&staged[threadIdx.x]));
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(peer) : "r"(mine), "r"(rank ^ 1));
+  int value;
+  asm volatile("ld.shared::cluster.s32 %0, [%1];" : "=r"(value) : "r"(peer) : "memory");
+  params.out[(blockIdx.y * gridDim.x + (blockIdx.x ^ 1)) * blockDim.x + threadIdx.x] = value;
+  asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
+})",
+                                   stream.device_info().target},
+                                  stream);
+  ASSERT_TRUE(kernel) << kernel.error().message;
+  LaunchShape shape{.grid = {2, 4}, .block = {128}, .cluster = 2};
+  const IotaParams args = params(21);
+  for (const bool programmatic : {false, true}) {
+    shape.programmatic_serialization = programmatic;
+    ASSERT_TRUE(out.fill(stream, 0));
+    const auto done = launch(**kernel, stream, shape, &args);
+    ASSERT_TRUE(done) << done.error().message;
+    expect_iota(21, stream);
+  }
+  const auto clusters = max_active_clusters(**kernel, shape);
+  ASSERT_TRUE(clusters) << clusters.error().message;
+  EXPECT_GE(*clusters, stream.device_info().num_multiprocessors / 4);
+  shape.grid.x = 3;  // no whole number of clusters
+  EXPECT_FALSE(launch(**kernel, stream, shape, &args));
+}
+
 TEST_P(Launch, OnTheLegacyStream) {
   const auto legacy = Stream::adopt_cuda(nullptr, GetParam().ordinal);
   ASSERT_TRUE(legacy);

@@ -91,10 +91,16 @@ enum CUstreamCaptureStatus : int {
 enum CUjit_option : int {};
 enum CUlibraryOption : int {};
 
-enum CUlaunchAttributeID : int { CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6 };
+enum CUlaunchAttributeID : int {
+  CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4,
+  CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6,
+};
 
 union CUlaunchAttributeValue {
   char pad[64];
+  struct {
+    unsigned x, y, z;
+  } clusterDim;
   int programmaticStreamSerializationAllowed;
   void* aligned_like_a_pointer;  // as the members that we leave out are
 };
@@ -110,6 +116,19 @@ struct CUlaunchConfig {
   CUstream hStream;
   CUlaunchAttribute* attrs;
   unsigned numAttrs;
+};
+
+enum CUtensorMapDataType : int {
+  CU_TENSOR_MAP_DATA_TYPE_UINT8 = 0,
+  CU_TENSOR_MAP_DATA_TYPE_UINT16 = 1,
+  CU_TENSOR_MAP_DATA_TYPE_UINT32 = 2,
+};
+enum CUtensorMapInterleave : int { CU_TENSOR_MAP_INTERLEAVE_NONE = 0 };
+enum CUtensorMapSwizzle : int { CU_TENSOR_MAP_SWIZZLE_128B = 3 };
+enum CUtensorMapL2promotion : int { CU_TENSOR_MAP_L2_PROMOTION_L2_256B = 3 };
+enum CUtensorMapFloatOOBfill : int { CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0 };
+struct alignas(128) CUtensorMap {
+  std::uint64_t opaque[16];
 };
 
 /// Every function that we call, once: the name that libcuda exports, version suffix included, and its parameters. All
@@ -168,7 +187,12 @@ struct CUlaunchConfig {
   X(cuLaunchKernel,                                                                                                   \
     (CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void**,              \
      void**))                                                                                                         \
-  X(cuLaunchKernelEx, (const CUlaunchConfig*, CUfunction, void**, void**))
+  X(cuLaunchKernelEx, (const CUlaunchConfig*, CUfunction, void**, void**))                                            \
+  X(cuOccupancyMaxActiveClusters, (int*, CUfunction, const CUlaunchConfig*))                                          \
+  X(cuTensorMapEncodeTiled,                                                                                           \
+    (CUtensorMap*, CUtensorMapDataType, std::uint32_t, void*, const std::uint64_t*, const std::uint64_t*,             \
+     const std::uint32_t*, const std::uint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,   \
+     CUtensorMapFloatOOBfill))
 // clang-format on
 
 /// The functions above as pointers, each named as libcuda exports it. Plain data, so that a test can make its own.

@@ -22,6 +22,41 @@ class RelaxedCapture {
   CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;  // the thread's own while this object lives
 };
 
+/// A launch as cuLaunchKernelEx takes it. Points to itself.
+class LaunchConfig {
+ public:
+  LaunchConfig(const LaunchShape& shape, CUstream stream)
+      : config_{shape.grid.x,
+                shape.grid.y,
+                shape.grid.z,
+                shape.block.x,
+                shape.block.y,
+                shape.block.z,
+                shape.dynamic_shared_bytes,
+                stream,
+                attributes_,
+                0} {
+    if (shape.programmatic_serialization)
+      add(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION).programmaticStreamSerializationAllowed = 1;
+    if (shape.cluster > 1) add(CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION).clusterDim = {shape.cluster, 1, 1};
+  }
+  LaunchConfig(const LaunchConfig&) = delete;
+  LaunchConfig& operator=(const LaunchConfig&) = delete;
+
+  const CUlaunchConfig* get() const { return &config_; }
+  bool has_attributes() const { return config_.numAttrs > 0; }
+
+ private:
+  CUlaunchAttributeValue& add(CUlaunchAttributeID id) {
+    CUlaunchAttribute& attribute = attributes_[config_.numAttrs++];
+    attribute.id = id;
+    return attribute.value;
+  }
+
+  CUlaunchAttribute attributes_[2] = {};
+  CUlaunchConfig config_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<const Kernel>> Kernel::load(const Stream& stream, std::span<const std::byte> cubin,
@@ -72,33 +107,27 @@ Result<void> launch(const Kernel& kernel, const Stream& stream, const LaunchShap
                                               device.info.device.name(), stream.device().name()));
   }
   const DriverApi& api = *device.api;
-  const CUstream handle = StreamAccess::handle(stream);
   void* arguments[] = {const_cast<void*>(params)};
+  const LaunchConfig config(shape, StreamAccess::handle(stream));
 
   const ContextGuard guard(device);
   CUresult status = guard.status();
-  if (status == CUDA_SUCCESS) [[likely]] {
-    if (!shape.programmatic_serialization) {
-      status = api.cuLaunchKernel(kernel.function(), shape.grid.x, shape.grid.y, shape.grid.z, shape.block.x,
-                                  shape.block.y, shape.block.z, shape.dynamic_shared_bytes, handle, arguments, nullptr);
-    } else {
-      CUlaunchAttribute attribute = {};
-      attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-      attribute.value.programmaticStreamSerializationAllowed = 1;
-      const CUlaunchConfig config = {shape.grid.x,
-                                     shape.grid.y,
-                                     shape.grid.z,
-                                     shape.block.x,
-                                     shape.block.y,
-                                     shape.block.z,
-                                     shape.dynamic_shared_bytes,
-                                     handle,
-                                     &attribute,
-                                     1};
-      status = api.cuLaunchKernelEx(&config, kernel.function(), arguments, nullptr);
-    }
-  }
+  if (status == CUDA_SUCCESS) [[likely]]
+    status = config.has_attributes()
+                 ? api.cuLaunchKernelEx(config.get(), kernel.function(), arguments, nullptr)
+                 : api.cuLaunchKernel(kernel.function(), shape.grid.x, shape.grid.y, shape.grid.z, shape.block.x,
+                                      shape.block.y, shape.block.z, shape.dynamic_shared_bytes,
+                                      StreamAccess::handle(stream), arguments, nullptr);
   return check(api, status, "launch");
+}
+
+Result<int> max_active_clusters(const Kernel& kernel, const LaunchShape& shape) {
+  const LaunchConfig config(shape, nullptr);
+  int clusters = 0;
+  BARACUDA_RETURN_IF_ERROR(call(kernel.device(), "max_active_clusters", [&](const DriverApi& api) {
+    return api.cuOccupancyMaxActiveClusters(&clusters, kernel.function(), config.get());
+  }));
+  return clusters;
 }
 
 Result<void> copy_device_to_device(const Stream& stream, void* dst, const void* src, std::size_t bytes) {

@@ -54,11 +54,17 @@ struct LaunchShape {
   /// The kernel may start before the one ahead of it in the stream has ended; it must then wait for it itself
   /// (griddepcontrol.wait) before it touches what that one reads or writes.
   bool programmatic_serialization = false;
+  /// Blocks that follow each other along x form clusters of so many, which divides grid.x. From sm_90 on.
+  std::uint32_t cluster = 1;
 };
 
 /// Enqueues a kernel whose only parameter is one `__grid_constant__` struct, copied from `params` before the return.
 /// Errors: InvalidProblem (the stream is of another device than the kernel), Backend.
 Result<void> launch(const Kernel& kernel, const Stream& stream, const LaunchShape& shape, const void* params);
+
+/// How many clusters of such a launch the device runs at the same time: fewer than its multiprocessors allow by their
+/// number where those of a cluster must be neighbours. Errors: Backend.
+Result<int> max_active_clusters(const Kernel& kernel, const LaunchShape& shape);
 
 /// Enqueues a copy within the device of a CUDA stream. The ranges must not overlap.
 Result<void> copy_device_to_device(const Stream& stream, void* dst, const void* src, std::size_t bytes);

@@ -355,6 +355,17 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction functi
   CALL;
   return launch(function, config->hStream);
 }
+EXPORT CUresult cuOccupancyMaxActiveClusters(int* clusters, CUfunction, const CUlaunchConfig*) {
+  CALL;
+  return *clusters = 1, CUDA_SUCCESS;
+}
+EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, std::uint32_t, void*,
+                                       const std::uint64_t*, const std::uint64_t*, const std::uint32_t*,
+                                       const std::uint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                       CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+  CALL;
+  return *map = {}, CUDA_SUCCESS;
+}
 
 // Every function that the library asks for is there, with its type.
 #define IS_EXPORTED(name, parameters) \

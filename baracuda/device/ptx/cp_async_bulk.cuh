@@ -10,6 +10,7 @@ namespace baracuda::ptx {
 /// How long the L2 cache keeps what a copy reads: the values that createpolicy.fractional would make. As constants,
 /// because ptxas has been seen to lose the register that createpolicy writes.
 enum class CachePolicy : unsigned long long {
+  EvictNormal = 0x1000000000000000,
   EvictFirst = 0x12F0000000000000,  ///< what is read once, such as weights
   EvictLast = 0x14F0000000000000,   ///< what other blocks read again
 };
