@@ -11,6 +11,7 @@
 #include "baracuda/core/propagate.h"
 #include "baracuda/cpu/parallel_for.h"
 #include "baracuda/cuda/launch.h"
+#include "baracuda/cuda/tensor_map.h"
 #include "baracuda/jit/compile_report.h"
 #include "baracuda/jit/load.h"
 #include "baracuda/ops/dynamic_range_quantize/dynamic_range_quantize.h"
@@ -29,22 +30,35 @@ using Variant = QuantizedLinearVariant;
 constexpr std::string_view kPlan = "QuantizedLinearPlan";
 constexpr int kNumVariants = kNumQuantizedLinearVariants;
 
-/// By enumerator: name, then the fields of the config that the variant decides.
-struct VariantRow {
-  std::string_view stem;
-  bool aligned;
-  int tile_m, tile_n, tile_k, stages, warps_m, warps_n;
-};
-constexpr VariantRow kVariants[kNumVariants] = {
+constexpr std::string_view kStems[kNumVariants] = {
+    "wgmma128x256_cluster2", "wgmma128x256", "tile128x256", "tile64x64", "tile16x32", "unaligned"};
+constexpr std::string_view stem_of(Variant variant) { return kStems[static_cast<int>(variant)]; }
+
+/// Those by wgmma, whose operands and outputs the copy engine moves.
+constexpr bool is_wgmma(Variant variant) { return variant == Variant::WgmmaCluster2 || variant == Variant::Wgmma; }
+
+constexpr QuantizedLinearWgmmaConfig wgmma_config(Variant variant, Element weight_element, Element output_element) {
+  return {.weight_element = weight_element,
+          .output_element = output_element,
+          .cluster = variant == Variant::WgmmaCluster2 ? 2 : 1};
+}
+
+/// Of the variants by mma.sync.
+constexpr QuantizedLinearConfig mma_config(Variant variant, Element weight_element, Element output_element) {
+  const auto with = [&](int tile_m, int tile_n, int tile_k, int stages, int warps_m,
+                        int warps_n) -> QuantizedLinearConfig {
+    const bool aligned = variant != Variant::Unaligned;
+    return {weight_element, output_element, aligned, tile_m, tile_n, tile_k, stages, warps_m, warps_n};
+  };
+  switch (variant) {
     // A warp's 64 × 64 sums are half of its registers, and each loaded fragment serves 4 or 8 products. The ring is
     // what sm_89 has: 96 KB.
-    {"tile128x256", true, 128, 256, 64, 4, 2, 4},
-    {"tile64x64", true, 64, 64, 128, 5, 2, 2},
+    case Variant::Tile128x256: return with(128, 256, 64, 4, 2, 4);
     // Few rows: weights are all there is to move, so many small blocks with much on its way to each.
-    {"tile16x32", true, 16, 32, 256, 5, 1, 2},
-    {"unaligned", false, 64, 64, 128, 5, 2, 2},
-};
-constexpr const VariantRow& row_of(Variant variant) { return kVariants[static_cast<int>(variant)]; }
+    case Variant::Tile16x32: return with(16, 32, 256, 5, 1, 2);
+    default: return with(64, 64, 128, 5, 2, 2);
+  }
+}
 
 /// What the driver and the compiler say, in the plan's name.
 Error named(Error error) { return in_plan(kPlan, std::move(error)); }
@@ -158,39 +172,109 @@ std::int64_t num_ops(const QuantizedLinearDescriptor& descriptor) {
 struct Problem {
   const QuantizedLinearDescriptor& descriptor;
   const DeviceInfo& device;
+  Arch arch;
   CodeTarget target;
 };
 using LinearCandidate = Candidate<Problem>;
 
 constexpr std::int64_t kVectorBytes = 16;
 
-/// Estimates, in products a multiprocessor makes at its best, how long a variant takes: waves of blocks times the
-/// tile. A block of 64 × 64 loads twice as much for each product and waits longer at its barriers, which we put at 0.55
-/// of the rate of 128 × 256, and two of them share a multiprocessor.
+/// How a variant fills a multiprocessor. The rate is that of its products, by mma.sync in blocks of 128 × 256 as 1: a
+/// block of 64 × 64 loads twice as much for each product and waits longer at its barriers, and two of them share a
+/// multiprocessor. wgmma, measured on an H200 at 4096 × 8192 × 8192: 1.66 against 0.52 Pop/s.
+struct Throughput {
+  int tile_m, tile_n;
+  int blocks_per_multiprocessor;
+  double rate;
+};
+constexpr Throughput throughput_of(Variant variant) {
+  switch (variant) {
+    case Variant::WgmmaCluster2:
+    case Variant::Wgmma: return {QuantizedLinearWgmmaConfig::tile_m(), QuantizedLinearWgmmaConfig::tile_n(), 1, 3.2};
+    case Variant::Tile128x256: return {128, 256, 1, 1};
+    default: return {64, 64, 2, 0.55};
+  }
+}
+
+/// Waves of blocks that a variant needs.
+double waves(const Problem& problem, Variant variant) {
+  const Throughput throughput = throughput_of(variant);
+  const double blocks_at_once =
+      std::max(1, problem.device.num_multiprocessors) * static_cast<double>(throughput.blocks_per_multiprocessor);
+  const double tiles = std::ceil(static_cast<double>(problem.descriptor.m) / throughput.tile_m) *
+                       std::ceil(static_cast<double>(problem.descriptor.c_out) / throughput.tile_n);
+  return tiles / blocks_at_once;
+}
+
+/// How long a variant takes, in products that a multiprocessor makes at rate 1.
 double estimated_products(const Problem& problem, Variant variant) {
-  const VariantRow& row = row_of(variant);
-  const bool large = variant == Variant::Tile128x256;
-  const double blocks_at_once = std::max(1, problem.device.num_multiprocessors) * (large ? 1.0 : 2.0);
-  const double tiles = std::ceil(static_cast<double>(problem.descriptor.m) / row.tile_m) *
-                       std::ceil(static_cast<double>(problem.descriptor.c_out) / row.tile_n);
-  const double products_at_once = (large ? 1.0 : 2.0 / 0.55) * row.tile_m * row.tile_n;
-  return std::ceil(tiles / blocks_at_once) * products_at_once;
+  const Throughput throughput = throughput_of(variant);
+  return std::ceil(waves(problem, variant)) * throughput.blocks_per_multiprocessor * throughput.tile_m *
+         throughput.tile_n / throughput.rate;
+}
+
+Verdict fits_shared_memory(const Problem& problem, int bytes) {
+  if (bytes <= problem.device.max_shared_bytes_per_block) return Verdict::accept();
+  return Verdict::reject(
+      fmt::format("needs {} bytes of shared memory, have {}", bytes, problem.device.max_shared_bytes_per_block));
+}
+
+/// Whether rows of `bytes` that follow each other can all be aligned.
+Verdict aligns(std::string_view what, std::int64_t bytes) {
+  if (bytes % kVectorBytes == 0) return Verdict::accept();
+  return Verdict::reject(
+      fmt::format("rows of {} of {} bytes do not all begin at multiples of {}", what, bytes, kVectorBytes));
 }
 
 /// Whether rows can be aligned, and there is room for the ring.
 Verdict fits(const Problem& problem, Variant variant) {
   const QuantizedLinearConfig config =
-      quantized_linear_config(variant, problem.descriptor.weight_element, output_of(problem.descriptor));
-  if (config.aligned && problem.descriptor.k % kVectorBytes != 0)
-    return Verdict::reject(
-        fmt::format("rows of {} bytes do not all begin at multiples of {}", problem.descriptor.k, kVectorBytes));
-  if (config.shared_bytes() > problem.device.max_shared_bytes_per_block)
-    return Verdict::reject(fmt::format("needs {} bytes of shared memory, have {}", config.shared_bytes(),
-                                       problem.device.max_shared_bytes_per_block));
-  return Verdict::accept();
+      mma_config(variant, problem.descriptor.weight_element, output_of(problem.descriptor));
+  if (config.aligned)
+    if (Verdict verdict = aligns("weight", problem.descriptor.k); !verdict.accepted()) return verdict;
+  return fits_shared_memory(problem, config.shared_bytes());
+}
+
+constexpr int kFewestRows = 16;  // of the smallest tile
+
+Verdict accepts_any_wgmma(const Problem& problem) {
+  const QuantizedLinearDescriptor& descriptor = problem.descriptor;
+  const auto [m, c_out, k] = std::tuple(descriptor.m, descriptor.c_out, descriptor.k);
+  const Element output = output_of(descriptor);
+  if (problem.arch != Arch::Sm90a) return Verdict::reject("wgmma is sm_90a's alone");
+  if (output == Element::F64) return Verdict::reject("scales, bias and activation are f64");
+  if (k == 0) return Verdict::reject("there is nothing to multiply");
+  if (m <= kFewestRows) return Verdict::reject(fmt::format("m = {} rows fit the smallest tile", m));
+  if (Verdict verdict = aligns("weight", k); !verdict.accepted()) return verdict;
+  if (Verdict verdict = aligns("y", c_out * element_bytes(output)); !verdict.accepted()) return verdict;
+  constexpr std::int64_t kMaxSize = std::numeric_limits<std::int32_t>::max() - 512;  // the last tile ends in s32
+  if (std::max(m, c_out) > kMaxSize || waves(problem, Variant::Wgmma) > 1e6)
+    return Verdict::reject("tiles are counted in 32 bits");
+  if (const double wgmma = estimated_products(problem, Variant::Wgmma);
+      std::min(estimated_products(problem, Variant::Tile128x256), estimated_products(problem, Variant::Tile64x64)) <
+      wgmma)
+    return Verdict::reject("smaller tiles fill the multiprocessors better");
+  return fits_shared_memory(problem, QuantizedLinearWgmmaConfig::shared_bytes());
+}
+
+/// Blocks that share their weights draw less power and so run at a higher clock, but two of them wait for each other:
+/// 3 to 5% faster at the power limit from 4 waves on, 1 to 2% slower at 2.
+Verdict accepts_wgmma_cluster(const Problem& problem) {
+  Verdict verdict = accepts_any_wgmma(problem);
+  if (!verdict.accepted()) return verdict;
+  if (waves(problem, Variant::Wgmma) < 3) return Verdict::reject("pairs of blocks pay from three waves on");
+  return verdict;
+}
+
+Verdict accepts_wgmma(const Problem& problem) {
+  Verdict verdict = accepts_any_wgmma(problem);
+  if (!verdict.accepted()) return verdict;
+  if (accepts_wgmma_cluster(problem).accepted()) return Verdict::reject("pairs of blocks load less");
+  return verdict;
 }
 
 Verdict accepts_large(const Problem& problem) {
+  if (accepts_any_wgmma(problem).accepted()) return Verdict::reject("wgmma is faster");
   Verdict verdict = fits(problem, Variant::Tile128x256);
   if (!verdict.accepted()) return verdict;
   if (estimated_products(problem, Variant::Tile64x64) < estimated_products(problem, Variant::Tile128x256))
@@ -199,14 +283,15 @@ Verdict accepts_large(const Problem& problem) {
 }
 
 Verdict accepts_medium(const Problem& problem) {
-  if (problem.descriptor.m <= row_of(Variant::Tile16x32).tile_m)
+  if (accepts_any_wgmma(problem).accepted()) return Verdict::reject("wgmma is faster");
+  if (problem.descriptor.m <= kFewestRows)
     return Verdict::reject(fmt::format("m = {} rows fit the smallest tile", problem.descriptor.m));
   if (accepts_large(problem).accepted()) return Verdict::reject("larger tiles load less for each product");
   return fits(problem, Variant::Tile64x64);
 }
 
 Verdict accepts_small(const Problem& problem) {
-  if (accepts_large(problem).accepted() || accepts_medium(problem).accepted())
+  if (problem.descriptor.m > kFewestRows && fits(problem, Variant::Tile64x64).accepted())
     return Verdict::reject(fmt::format("m = {} rows fill larger tiles", problem.descriptor.m));
   return fits(problem, Variant::Tile16x32);
 }
@@ -229,15 +314,23 @@ Verdict lacks_vnni(const Problem& problem) {
 
 /// By variant.
 constexpr std::array<LinearCandidate, kNumVariants> kCudaCandidates = {{
-    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile128x256).stem, "mma.sync s8, 128 × 256 outputs a block",
+    {Arch::Sm90a, Backend::Bespoke, stem_of(Variant::WgmmaCluster2),
+     "wgmma s8, 128 × 256 outputs a block, pairs of blocks share weights", accepts_wgmma_cluster},
+    {Arch::Sm90a, Backend::Bespoke, stem_of(Variant::Wgmma), "wgmma s8, 128 × 256 outputs a block", accepts_wgmma},
+    {Arch::Sm80, Backend::Bespoke, stem_of(Variant::Tile128x256), "mma.sync s8, 128 × 256 outputs a block",
      accepts_large},
-    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile64x64).stem, "mma.sync s8, 64 × 64 outputs a block",
-     accepts_medium},
-    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Tile16x32).stem, "mma.sync s8, 16 × 32 outputs a block",
-     accepts_small},
-    {Arch::Sm80, Backend::Bespoke, row_of(Variant::Unaligned).stem, "mma.sync s8, rows at any address",
-     accepts_unaligned},
+    {Arch::Sm80, Backend::Bespoke, stem_of(Variant::Tile64x64), "mma.sync s8, 64 × 64 outputs a block", accepts_medium},
+    {Arch::Sm80, Backend::Bespoke, stem_of(Variant::Tile16x32), "mma.sync s8, 16 × 32 outputs a block", accepts_small},
+    {Arch::Sm80, Backend::Bespoke, stem_of(Variant::Unaligned), "mma.sync s8, rows at any address", accepts_unaligned},
 }};
+
+/// The variant by mma.sync for rows of weight and q that are aligned, where rows of y are not.
+Variant mma_variant(Problem problem) {
+  problem.arch = Arch::Sm80;
+  if (accepts_large(problem).accepted()) return Variant::Tile128x256;
+  return accepts_medium(problem).accepted() ? Variant::Tile64x64 : Variant::Tile16x32;
+}
+
 constexpr std::array<LinearCandidate, 2> kCpuCandidates = {{
     {Arch::Cpu, Backend::Bespoke, "avx512_vnni", "products of unsigned and signed bytes", has_vnni},
     {Arch::Cpu, Backend::Bespoke, "simd", "16-bit products", lacks_vnni},
@@ -258,13 +351,14 @@ std::string_view epilogue_name(const QuantizedLinearDescriptor& descriptor) {
   return kNames[descriptor.bias_element.has_value()][static_cast<int>(descriptor.activation)];
 }
 
-/// The outcome of `choose`, and what `run` may need besides: on CUDA the first variant that serves aligned rows, and
-/// the one for all others.
+/// The outcome of `choose`, and what `run` may need besides. On CUDA rows of a run may be less aligned than `picked`
+/// asks for.
 struct Selection {
   PlanChoice choice;
   ArchChoice arch;
   std::size_t picked = 0;
-  KernelSku unaligned_sku;
+  Variant unaligned_y = Variant::Unaligned;  ///< where rows of y are not aligned, but those of weight and q are
+  std::array<KernelSku, kNumVariants> skus;  ///< CUDA
 };
 
 Result<Selection> select_variants(const QuantizedLinearDescriptor& descriptor, const PlanPreference& preference,
@@ -278,7 +372,7 @@ Result<Selection> select_variants(const QuantizedLinearDescriptor& descriptor, c
   const auto traits_of = [&](const LinearCandidate& each) {
     return CandidateTraits{each.arch, each.backend, make_guarantee(), 0};
   };
-  const Problem problem{descriptor, device, selection.arch.target};
+  const Problem problem{descriptor, device, selection.arch.arch, selection.arch.target};
   BARACUDA_ASSIGN_OR_RETURN(selection.picked, pick_candidate(kPlan, candidates, problem, selection.arch.arch,
                                                              preference, traits_of, &selection.choice.candidates));
   const auto sku_of = [&](std::size_t index) {
@@ -292,8 +386,11 @@ Result<Selection> select_variants(const QuantizedLinearDescriptor& descriptor, c
     return sku;
   };
   selection.choice.sku = sku_of(selection.picked);
-  if (!on_cpu) selection.unaligned_sku = sku_of(static_cast<std::size_t>(Variant::Unaligned));
   selection.choice.target = selection.arch.target;
+  if (on_cpu) return selection;
+  for (std::size_t i = 0; i < selection.skus.size(); ++i) selection.skus[i] = sku_of(i);
+  const auto picked = static_cast<Variant>(selection.picked);
+  selection.unaligned_y = is_wgmma(picked) ? mma_variant(problem) : picked;
   return selection;
 }
 
@@ -306,11 +403,12 @@ DynamicRangeQuantizeDescriptor quantizer_of(const QuantizedLinearDescriptor& des
           .q_max = descriptor.q_max};
 }
 
-/// The kernels that some strides run on: the picked one, and that for rows at any address.
+/// The kernels that some strides run on: the picked one, that for rows of y at any address, and that for all others.
 std::vector<Variant> kernel_variants(const QuantizedLinearDescriptor& descriptor, const Selection& selection) {
-  if (descriptor.m == 0 || descriptor.c_out == 0) return {};
-  std::vector<Variant> variants = {static_cast<Variant>(selection.picked)};
-  if (variants.front() != Variant::Unaligned) variants.push_back(Variant::Unaligned);
+  std::vector<Variant> variants;
+  if (descriptor.m == 0 || descriptor.c_out == 0) return variants;
+  for (Variant variant : {static_cast<Variant>(selection.picked), selection.unaligned_y, Variant::Unaligned})
+    if (std::find(variants.begin(), variants.end(), variant) == variants.end()) variants.push_back(variant);
   return variants;
 }
 
@@ -320,22 +418,7 @@ bool is_aligned(const void* data, std::int64_t num_rows, std::int64_t stride_byt
   return bits % static_cast<std::uintptr_t>(kVectorBytes) == 0;
 }
 
-}  // namespace
-
-QuantizedLinearConfig quantized_linear_config(Variant variant, Element weight_element, Element output_element) {
-  const VariantRow& row = row_of(variant);
-  return {.weight_element = weight_element,
-          .output_element = output_element,
-          .aligned = row.aligned,
-          .tile_m = row.tile_m,
-          .tile_n = row.tile_n,
-          .tile_k = row.tile_k,
-          .stages = row.stages,
-          .warps_m = row.warps_m,
-          .warps_n = row.warps_n};
-}
-
-jit::KernelSpec quantized_linear_kernel(const QuantizedLinearConfig& config, const CodeTarget& target) {
+jit::KernelSpec mma_kernel(const QuantizedLinearConfig& config, const CodeTarget& target) {
   const auto [weight_element, output_element, aligned, tile_m, tile_n, tile_k, stages, warps_m, warps_n] = config;
   return {
       .name = fmt::format("quantized_linear.{}.{}.tile{}x{}{}", name_of(weight_element), name_of(output_element),
@@ -353,6 +436,31 @@ void baracuda_kernel(const __grid_constant__ QuantizedLinearParams params) {{ qu
   };
 }
 
+jit::KernelSpec wgmma_kernel(const QuantizedLinearWgmmaConfig& config, const CodeTarget& target) {
+  const auto [weight_element, output_element, cluster] = config;
+  return {
+      .name = fmt::format("quantized_linear.{}.{}.wgmma{}x{}{}", name_of(weight_element), name_of(output_element),
+                          config.tile_m(), config.tile_n(), cluster > 1 ? fmt::format("_cluster{}", cluster) : ""),
+      .text = fmt::format(R"(#include "baracuda/ops/quantized_linear/quantized_linear_sm90.cuh"
+using namespace baracuda;
+constexpr QuantizedLinearWgmmaConfig kConfig{{.weight_element = Element{{{}}}, .output_element = Element{{{}}}, .cluster = {}}};
+extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
+void baracuda_kernel(const __grid_constant__ QuantizedLinearWgmmaParams params) {{ quantized_linear_wgmma<kConfig>(params); }}
+)",
+                          static_cast<int>(weight_element), static_cast<int>(output_element), cluster),
+      .target = target,
+  };
+}
+
+}  // namespace
+
+std::optional<jit::KernelSpec> quantized_linear_kernel(Variant variant, Element weight_element, Element output_element,
+                                                       Arch arch, const CodeTarget& target) {
+  if (!is_wgmma(variant)) return mma_kernel(mma_config(variant, weight_element, output_element), target);
+  if (arch != Arch::Sm90a || output_element == Element::F64) return std::nullopt;
+  return wgmma_kernel(wgmma_config(variant, weight_element, output_element), target);
+}
+
 Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescriptor& descriptor,
                                                   const PlanPreference& preference, const DeviceInfo& device) {
   BARACUDA_ASSIGN_OR_RETURN(const Selection selection, select_variants(descriptor, preference, device));
@@ -360,8 +468,8 @@ Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescripto
                             plan_kernels(quantizer_of(descriptor), preference, device).transform_error(named));
   if (selection.arch.arch == Arch::Cpu) return kernels;
   for (Variant variant : kernel_variants(descriptor, selection))
-    kernels.push_back(quantized_linear_kernel(
-        quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor)), selection.arch.target));
+    kernels.push_back(*quantized_linear_kernel(variant, descriptor.weight_element, output_of(descriptor),
+                                               selection.arch.arch, selection.arch.target));
   return kernels;
 }
 
@@ -373,13 +481,19 @@ struct QuantizedLinearPlan::State {
   Selection selection;
   std::optional<DynamicRangeQuantizePlan> quantizer;  // always there after select
   std::array<std::shared_ptr<const cuda::Kernel>, kNumVariants> kernels;
+  int num_clusters = 0;  ///< of a variant by wgmma, as many as run at the same time
   QuantizedLinearCpuKernel cpu_kernel = nullptr;
   QuantizedDot cpu_dot{};
 
+  Variant picked() const { return static_cast<Variant>(selection.picked); }
+  Result<void> ask_for_clusters();
   Result<void> check(const Args& args) const;
   /// The variant that these args, which have passed `check`, run on. On CUDA.
   Variant variant_of(const Args& args) const;
   QuantizedLinearParams make_params(const Args& args) const;
+  Result<void> launch_mma(const Stream& stream, Variant variant, const QuantizedLinearParams& params) const;
+  cuda::LaunchShape wgmma_shape(const QuantizedLinearWgmmaConfig& config, int num_clusters) const;
+  Result<void> launch_wgmma(const Stream& stream, Variant variant, const QuantizedLinearParams& params) const;
   DynamicRangeQuantizeArgs quantizer_args(const Args& args) const;
 };
 
@@ -433,10 +547,12 @@ Result<QuantizedLinearPlan> QuantizedLinearPlan::select(const Stream& stream, co
     return QuantizedLinearPlan(std::move(state));
   }
   for (Variant variant : kernel_variants(descriptor, state->selection)) {
-    const auto config = quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor));
+    const auto spec = *quantized_linear_kernel(variant, descriptor.weight_element, output_of(descriptor),
+                                               state->selection.arch.arch, target);
     BARACUDA_ASSIGN_OR_RETURN(state->kernels[static_cast<int>(variant)],
-                              jit::load_kernel(quantized_linear_kernel(config, target), stream).transform_error(named));
+                              jit::load_kernel(spec, stream).transform_error(named));
   }
+  BARACUDA_RETURN_IF_ERROR(state->ask_for_clusters().transform_error(named));
   return QuantizedLinearPlan(std::move(state));
 } catch (...) {
   return internal::thrown_error(kPlan);
@@ -488,9 +604,14 @@ Result<void> QuantizedLinearPlan::State::check(const Args& args) const {
 }
 
 Variant QuantizedLinearPlan::State::variant_of(const Args& args) const {
-  const bool aligned = is_aligned(args.act_q_scratch.data, descriptor.m, descriptor.k) &&
-                       is_aligned(args.weight.data, descriptor.c_out, args.weight.strides[0]);
-  return aligned ? static_cast<Variant>(selection.picked) : Variant::Unaligned;
+  const auto [m, c_out, k] = std::tuple(descriptor.m, descriptor.c_out, descriptor.k);
+  if (!is_aligned(args.act_q_scratch.data, m, k) || !is_aligned(args.weight.data, c_out, args.weight.strides[0]))
+    return Variant::Unaligned;
+  if (!is_wgmma(picked())) return picked();
+  const bool has_maps =
+      cuda::has_tensor_map(args.weight.data, c_out, k, args.weight.strides[0]) &&
+      cuda::has_tensor_map(args.y.data, m, c_out, args.y.strides[0] * element_bytes(output_of(descriptor)));
+  return has_maps ? picked() : selection.unaligned_y;
 }
 
 QuantizedLinearParams QuantizedLinearPlan::State::make_params(const Args& args) const {
@@ -517,6 +638,69 @@ QuantizedLinearParams QuantizedLinearPlan::State::make_params(const Args& args) 
   return params;
 }
 
+Result<void> QuantizedLinearPlan::State::launch_mma(const Stream& stream, Variant variant,
+                                                    const QuantizedLinearParams& params) const {
+  const auto config = mma_config(variant, descriptor.weight_element, output_of(descriptor));
+  const std::int64_t tiles_m = (params.m + config.tile_m - 1) / config.tile_m;
+  const std::int64_t tiles_n = (params.c_out + config.tile_n - 1) / config.tile_n;
+  constexpr std::int64_t kMaxBlocks = std::numeric_limits<std::int32_t>::max();
+  const cuda::LaunchShape shape{
+      .grid = {static_cast<std::uint32_t>(std::min<std::int64_t>(kMaxBlocks, tiles_m * tiles_n))},
+      .block = {static_cast<std::uint32_t>(config.num_threads())},
+      .dynamic_shared_bytes = static_cast<std::uint32_t>(config.shared_bytes())};
+  return cuda::launch(*kernels[static_cast<int>(variant)], stream, shape, &params);
+}
+
+cuda::LaunchShape QuantizedLinearPlan::State::wgmma_shape(const QuantizedLinearWgmmaConfig& config,
+                                                          int num_clusters) const {
+  const auto cluster = static_cast<std::uint32_t>(config.cluster);
+  return {.grid = {cluster, static_cast<std::uint32_t>(num_clusters)},
+          .block = {static_cast<std::uint32_t>(config.num_threads())},
+          .dynamic_shared_bytes = static_cast<std::uint32_t>(config.shared_bytes()),
+          .programmatic_serialization = true,
+          .cluster = cluster};
+}
+
+Result<void> QuantizedLinearPlan::State::ask_for_clusters() {
+  const auto& kernel = kernels[selection.picked];
+  if (!is_wgmma(picked()) || !kernel) return {};
+  const auto config = wgmma_config(picked(), descriptor.weight_element, output_of(descriptor));
+  BARACUDA_ASSIGN_OR_RETURN(num_clusters, cuda::max_active_clusters(*kernel, wgmma_shape(config, 1)));
+  return {};
+}
+
+Result<void> QuantizedLinearPlan::State::launch_wgmma(const Stream& stream, Variant variant,
+                                                      const QuantizedLinearParams& linear) const {
+  const auto config = wgmma_config(variant, descriptor.weight_element, output_of(descriptor));
+  QuantizedLinearWgmmaParams params{};
+  params.linear = linear;
+  params.set_tiles(config);
+  const auto output_bytes = static_cast<int>(element_bytes(config.output_element));
+  const cuda::TensorMapMatrix q{.data = linear.q,
+                                .element_bytes = 1,
+                                .rows = linear.m,
+                                .columns = linear.k,
+                                .row_stride_bytes = linear.k,
+                                .box_rows = config.tile_m()};
+  const cuda::TensorMapMatrix weight{.data = linear.weight,
+                                     .element_bytes = 1,
+                                     .rows = linear.c_out,
+                                     .columns = linear.k,
+                                     .row_stride_bytes = linear.weight_stride,
+                                     .box_rows = config.tile_n() / config.cluster};
+  const cuda::TensorMapMatrix y{.data = linear.y,
+                                .element_bytes = output_bytes,
+                                .rows = linear.m,
+                                .columns = linear.c_out,
+                                .row_stride_bytes = linear.y_stride * output_bytes,
+                                .box_rows = config.box_rows()};
+  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, q, &params.q));
+  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, weight, &params.weight));
+  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, y, &params.y));
+  return cuda::launch(*kernels[static_cast<int>(variant)], stream,
+                      wgmma_shape(config, std::min(num_clusters, params.num_tiles)), &params);
+}
+
 DynamicRangeQuantizeArgs QuantizedLinearPlan::State::quantizer_args(const Args& args) const {
   VectorMut scale = args.act_scale_scratch;
   scale.length = descriptor.m;
@@ -536,8 +720,8 @@ const KernelSku& QuantizedLinearPlan::sku() const { return state_->selection.cho
 Result<KernelSku> QuantizedLinearPlan::sku(const Args& args) const noexcept try {
   const State& state = *state_;
   return state.check(args).transform([&] {
-    const bool unaligned = !state.cpu_kernel && state.variant_of(args) == Variant::Unaligned;
-    return unaligned ? state.selection.unaligned_sku : state.selection.choice.sku;
+    return state.cpu_kernel ? state.selection.choice.sku
+                            : state.selection.skus[static_cast<std::size_t>(state.variant_of(args))];
   });
 } catch (...) {
   return internal::thrown_error(kPlan);
@@ -558,15 +742,9 @@ Result<void> QuantizedLinearPlan::run(const Stream& stream, const Workspace&, co
     return {};
   }
   const Variant variant = state.variant_of(args);
-  const auto config = quantized_linear_config(variant, descriptor.weight_element, output_of(descriptor));
-  const std::int64_t tiles_m = (params.m + config.tile_m - 1) / config.tile_m;
-  const std::int64_t tiles_n = (params.c_out + config.tile_n - 1) / config.tile_n;
-  constexpr std::int64_t kMaxBlocks = std::numeric_limits<std::int32_t>::max();
-  const cuda::LaunchShape shape{
-      .grid = {static_cast<std::uint32_t>(std::min<std::int64_t>(kMaxBlocks, tiles_m * tiles_n))},
-      .block = {static_cast<std::uint32_t>(config.num_threads())},
-      .dynamic_shared_bytes = static_cast<std::uint32_t>(config.shared_bytes())};
-  return cuda::launch(*state.kernels[static_cast<int>(variant)], stream, shape, &params).transform_error(named);
+  const Result<void> launched =
+      is_wgmma(variant) ? state.launch_wgmma(stream, variant, params) : state.launch_mma(stream, variant, params);
+  return launched.transform_error(named);
 } catch (...) {
   return internal::thrown_error(kPlan);
 }

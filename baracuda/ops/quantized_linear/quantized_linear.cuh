@@ -7,7 +7,9 @@
 #include "baracuda/device/ptx/cp_async.cuh"
 #include "baracuda/device/ptx/ldmatrix.cuh"
 #include "baracuda/device/ptx/mma.cuh"
+#include "baracuda/device/schedule/grouped_tiles.cuh"
 #include "baracuda/ops/quantized_linear/quantized_linear_config.h"
+#include "baracuda/ops/quantized_linear/quantized_linear_epilogue.cuh"
 
 // y = act(f32(q · weightᵀ) · (row_scale · weight_scale) + bias), q and weight 8-bit, for one tile of y after the other.
 //
@@ -24,17 +26,13 @@ struct QuantizedLinearTile {
   long long row, channel;  ///< of the first element
 };
 
-/// The tile of number `index`. Tiles are taken in groups of kGroup rows of tiles, channel after channel, so that blocks
-/// that run together share both operands in the L2 cache.
+/// The tile of number `index`.
 template <QuantizedLinearConfig kConfig>
 inline QuantizedLinearTile quantized_linear_tile(const QuantizedLinearParams& params, long long index) {
-  constexpr long long kGroup = 8;
   const long long tiles_m = (params.m + kConfig.tile_m - 1) / kConfig.tile_m;
   const long long tiles_n = (params.c_out + kConfig.tile_n - 1) / kConfig.tile_n;
-  const long long first = index / (kGroup * tiles_n) * kGroup;
-  const long long in_group = index % (kGroup * tiles_n);
-  const long long rows = tiles_m - first < kGroup ? tiles_m - first : kGroup;
-  return {(first + in_group % rows) * kConfig.tile_m, in_group / rows * kConfig.tile_n};
+  const TilePosition<long long> at = grouped_tile(index, tiles_m, tiles_n, 8ll);
+  return {at.m * kConfig.tile_m, at.n * kConfig.tile_n};
 }
 
 /// The 16 bytes at `from` of a row [begin, end) at any alignment, zeros past its end. Reads nothing outside the row.
@@ -168,8 +166,10 @@ inline void store_outputs(const QuantizedLinearSums<kConfig>& sums, const Quanti
   int zero_point[2];
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
-    scale[c] = present[c] ? load_as<Value>(params.weight_scale, params.weight_scale_element, channel + c) : Value(1);
-    bias[c] = present[c] && params.bias ? load_as<Value>(params.bias, params.bias_element, channel + c) : Value(0);
+    scale[c] = present[c] && params.k > 0
+                   ? load_as<Value>(params.weight_scale, params.weight_scale_element, channel + c)
+                   : Value(1);
+    bias[c] = present[c] && params.bias ? load_as<Value>(params.bias, params.bias_element, channel + c) : -Value(0);
     zero_point[c] = Sums::kHasZeroPoint && present[c] ? params.weight_zero_point[channel + c] : 0;
   }
 
@@ -197,10 +197,7 @@ inline void store_outputs(const QuantizedLinearSums<kConfig>& sums, const Quanti
       Pair<Output> out;
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
-        // Without k the sum is 0 whatever the scales are.
-        const Value product = static_cast<Value>(acc.value[c] - zero_point[c] * q_sum) * (row_scale * scale[c]);
-        Value v = params.k == 0 ? Value(0) : product;
-        if (params.bias) v = v + bias[c];
+        const Value v = scaled_sum(acc.value[c] - zero_point[c] * q_sum, row_scale, scale[c], bias[c]);
         out.value[c] = from_value<kConfig.output_element>(activate(params.activation, v));
       }
       Output* y = static_cast<Output*>(params.y) + row * params.y_stride + channel;

@@ -250,7 +250,7 @@ class QuantizedLinearOp final : public CaseOp<QuantizedLinearPlan, QuantizedLine
       for (Element weight : {Element::I8, Element::U8})
         for (Activation activation : kActivations)
           for (std::optional<Element> bias : {std::optional<Element>(), std::optional(Element::F32)})
-            for (std::int64_t m : {1, 64, 8192})
+            for (std::int64_t m : {1, 64, 500, 8192})
               for (std::int64_t k : {4096, 4095})
                 add({.m = m,
                      .c_out = 8192,
@@ -270,8 +270,9 @@ class QuantizedLinearOp final : public CaseOp<QuantizedLinearPlan, QuantizedLine
     for (int variant = 0; variant < kNumQuantizedLinearVariants; ++variant)
       for (Element weight : {Element::I8, Element::U8})
         for (Element output : kElements)
-          kernels.push_back(quantized_linear_kernel(
-              quantized_linear_config(static_cast<QuantizedLinearVariant>(variant), weight, output), arch->target));
+          if (auto kernel = quantized_linear_kernel(static_cast<QuantizedLinearVariant>(variant), weight, output,
+                                                    arch->arch, arch->target))
+            kernels.push_back(*std::move(kernel));
     return kernels;
   }
 
@@ -289,12 +290,17 @@ class QuantizedLinearOp final : public CaseOp<QuantizedLinearPlan, QuantizedLine
         // The shapes of the peers in design.md.
         "quantized_linear m=1 c_out=4096 k=4096 element=bf16",
         "quantized_linear m=1 c_out=8192 k=8192 element=bf16",
+        "quantized_linear m=16 c_out=8192 k=8192 element=bf16",
         "quantized_linear m=16 c_out=28672 k=8192 element=bf16",
+        "quantized_linear m=32 c_out=4096 k=4096 element=bf16",
+        "quantized_linear m=64 c_out=4096 k=4096 element=bf16",
         "quantized_linear m=64 c_out=8192 k=8192 element=bf16",
+        "quantized_linear m=64 c_out=28672 k=8192 element=bf16",
         "quantized_linear m=256 c_out=8192 k=8192 element=bf16",
         "quantized_linear m=1024 c_out=8192 k=8192 element=bf16",
         "quantized_linear m=4096 c_out=4096 k=4096 element=bf16",
         "quantized_linear m=4096 c_out=8192 k=8192 element=bf16",
+        "quantized_linear m=4096 c_out=8192 k=8192 element=f16",
         "quantized_linear m=4096 c_out=8192 k=8192 element=bf16 weight_element=u8 bias_element=bf16 activation=gelu",
         // Rows at any address.
         "quantized_linear m=1024 c_out=8192 k=8191 element=bf16",

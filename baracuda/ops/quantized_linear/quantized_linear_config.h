@@ -4,6 +4,7 @@
 
 #include "baracuda/core/activation.h"
 #include "baracuda/core/element.h"
+#include "baracuda/core/tensor_map.h"
 
 namespace baracuda {
 
@@ -59,6 +60,71 @@ struct QuantizedLinearParams {
   Element bias_element;
   Activation activation;
   bool y_in_pairs;  ///< an even column of any row begins at a multiple of two elements
+};
+
+// ---- sm_90a ---------------------------------------------------------------------------------------------------------
+
+/// What the kernel for many rows is compiled for. A block computes tiles of 128 rows and 256 channels; the blocks of a
+/// cluster have neighbouring rows and the same channels, and each brings its part of the weights to all of them.
+struct QuantizedLinearWgmmaConfig {
+  Element weight_element;  ///< I8 or U8
+  Element output_element;  ///< F32, F16 or Bf16
+  int cluster;             ///< 1 or 2
+
+  static constexpr int tile_m() { return 128; }
+  static constexpr int tile_n() { return 256; }
+  static constexpr int tile_k() { return 128; }  ///< bytes; a row of the 128-byte swizzle
+  static constexpr int stages() { return 4; }
+  /// Rows of tiles that are worked on together.
+  constexpr int group() const { return 16 / cluster; }
+
+  /// Two warpgroups of consumers, with 64 rows each, and the warp of the producer. As the registers of 4 warps come
+  /// from each quarter of the multiprocessor, more warps would leave each thread less than the 168 that it needs.
+  static constexpr int num_consumer_warps() { return 8; }
+  static constexpr int num_consumers() { return 32 * num_consumer_warps(); }
+  static constexpr int num_threads() { return num_consumers() + 32; }
+
+  /// Outputs leave in boxes of 16 rows of 128 bytes, of which each warp has two, one that it fills and one that the
+  /// copy engine reads.
+  static constexpr int box_rows() { return 16; }
+  static constexpr int box_bytes() { return box_rows() * 128; }
+  constexpr int box_columns() const { return 128 / element_bytes(output_element); }
+  static constexpr int boxes_per_warp() { return 2; }
+
+  // Shared memory: the ring, stage by stage q and then weight; the boxes; the channels; the barriers.
+  static constexpr int q_bytes() { return tile_m() * tile_k(); }
+  static constexpr int stage_bytes() { return (tile_m() + tile_n()) * tile_k(); }
+  static constexpr int boxes_offset() { return stages() * stage_bytes(); }
+  static constexpr int channels_offset() {
+    return boxes_offset() + num_consumer_warps() * boxes_per_warp() * box_bytes();
+  }
+  static constexpr int barriers_offset() { return channels_offset() + tile_n() * (4 + 4 + 1); }
+  static constexpr int shared_bytes() { return barriers_offset() + 2 * stages() * 8; }
+};
+
+/// What all rows of a tile have in common, in shared memory.
+struct QuantizedLinearChannels {
+  float scale[QuantizedLinearWgmmaConfig::tile_n()];
+  float bias[QuantizedLinearWgmmaConfig::tile_n()];
+  unsigned char zero_point[QuantizedLinearWgmmaConfig::tile_n()];
+};
+
+struct QuantizedLinearWgmmaParams {
+  TensorMap q, weight;  ///< boxes of tile_m and of tile_n / cluster rows
+  TensorMap y;          ///< boxes of box_rows
+  QuantizedLinearParams linear;
+  // Here as constants, because the kernel has no register to spare for them.
+  int tiles_m, tiles_n;  ///< of the cluster
+  int num_tiles;
+  int num_steps;  ///< of tile_k, at least 1
+
+  constexpr void set_tiles(const QuantizedLinearWgmmaConfig& config) {
+    const int cluster_m = config.cluster * config.tile_m();
+    tiles_m = static_cast<int>((linear.m + cluster_m - 1) / cluster_m);
+    tiles_n = static_cast<int>((linear.c_out + config.tile_n() - 1) / config.tile_n());
+    num_tiles = tiles_m * tiles_n;
+    num_steps = static_cast<int>((linear.k + config.tile_k() - 1) / config.tile_k());
+  }
 };
 
 }  // namespace baracuda

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "baracuda/core/preference.h"
@@ -9,15 +10,19 @@
 
 namespace baracuda {
 
-enum class QuantizedLinearVariant : unsigned char { Tile128x256, Tile64x64, Tile16x32, Unaligned };
-inline constexpr int kNumQuantizedLinearVariants = 4;
+enum class QuantizedLinearVariant : unsigned char {
+  WgmmaCluster2,
+  Wgmma,
+  Tile128x256,
+  Tile64x64,
+  Tile16x32,
+  Unaligned,
+};
+inline constexpr int kNumQuantizedLinearVariants = 6;
 
-/// What a variant is compiled for.
-QuantizedLinearConfig quantized_linear_config(QuantizedLinearVariant variant, Element weight_element,
-                                              Element output_element);
-
-/// The kernel's text for one config.
-jit::KernelSpec quantized_linear_kernel(const QuantizedLinearConfig& config, const CodeTarget& target);
+/// The kernel's text for a variant; none where the class or the elements have no such variant.
+std::optional<jit::KernelSpec> quantized_linear_kernel(QuantizedLinearVariant variant, Element weight_element,
+                                                       Element output_element, Arch arch, const CodeTarget& target);
 
 /// The kernels that `select` prepares for the descriptor, the quantizer's first; none on the CPU. Errors: as `choose`.
 Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescriptor& descriptor,

@@ -88,6 +88,17 @@ TEST_P(QuantizedLinearTest, EdgeCases) {
            "m=129 c_out=257 k=80",
            "m=300 c_out=520 k=48",
            "m=300 c_out=520 k=48 weight_element=u8 element=bf16 bias_element=bf16 activation=silu",
+           // rows of y that the copy engine takes: around its tiles, its boxes and its ring of 4 steps of 128 bytes
+           "m=17 c_out=8 k=16 element=bf16",
+           "m=64 c_out=256 k=128 element=f16",
+           "m=127 c_out=248 k=496 element=bf16 weight_element=u8 bias_element=f32 activation=relu",
+           "m=128 c_out=264 k=512 element=bf16 activation=gelu",
+           "m=129 c_out=64 k=528 element=f16 output_element=f32 weight_element=u8 activation=silu",
+           "m=145 c_out=68 k=1152 output_element=f32 bias_element=f32",
+           "m=257 c_out=520 k=144 output_element=bf16 y_padding=8 x_padding=3 weight_padding=16",
+           "m=40 c_out=72 k=640 element=f16 q_min=-128 q_max=1 activation=relu bias_element=f16",
+           "m=20 c_out=72 k=64 element=f16 y_padding=1",
+           "m=20 c_out=72 k=64 element=f16 y_misalignment=8",
            // k longer than the ring, and than the CPU's stretch
            "m=3 c_out=5 k=8208",
            "m=70 c_out=6 k=4112 weight_element=u8",
@@ -108,25 +119,34 @@ TEST_P(QuantizedLinearTest, EdgeCases) {
     }
 }
 
-/// As few rows and channels as fill a GPU better with large tiles than with small ones.
+/// As few rows and channels as make a GPU take each kind of large tiles, so that blocks have several of them.
 TEST_P(QuantizedLinearTest, LargeTilesSanitizer) {
   if (GetParam().device.is_cpu()) GTEST_SKIP() << "tiles of 128 × 256 are CUDA's";
   const Stream stream = *make_stream(GetParam().device);
-  QuantizedLinearCase value = parse("m=129 c_out=1473 k=80");
+  QuantizedLinearCase value = parse("m=129");
   Desc& d = value.descriptor;
-  const auto variant = [&] { return Plan::choose(d, GetParam().preference, stream.device_info())->sku.variant; };
-  while (variant() != "tile128x256" && d.m < 8192) d.m += 128;
-  ASSERT_EQ(variant(), "tile128x256");
-  for (Element weight : {Element::I8, Element::U8})
-    for (Element output : {Element::F32, Element::F16, Element::Bf16, Element::F64}) {
-      if (output != Element::F32 && !(weight == Element::U8 && output == Element::Bf16) && !options().full) continue;
-      d.element = output == Element::F64 ? Element::F64 : Element::F32;
-      d.output_element = output;
-      d.weight_element = weight;
-      d.k = output == Element::F32 ? 336 : 80;  // the ring of steps along k turns, and does not
-      ASSERT_EQ(variant(), "tile128x256");
-      EXPECT_TRUE(passes(value, GetParam()));
-    }
+  const auto choice = [&] { return *Plan::choose(d, GetParam().preference, stream.device_info()); };
+  const bool has_wgmma = choice().sku.arch == Arch::Sm90a;
+  using Variants = std::vector<std::string>;
+  for (const std::string& variant :
+       has_wgmma ? Variants{"wgmma128x256", "wgmma128x256_cluster2"} : Variants{"tile128x256"}) {
+    // More than a tile for each multiprocessor, the last of them in part.
+    d.c_out = 256 * (stream.device_info().num_multiprocessors / 2 + 3) - 240;
+    const auto is_taken = [&] { return choice().sku.variant == variant; };
+    d.k = 80;
+    while (!is_taken() && d.c_out < 100000) d.c_out += 256;
+    for (Element weight : {Element::I8, Element::U8})
+      for (Element output : {Element::F32, Element::F16, Element::Bf16, Element::F64}) {
+        if (output != Element::F32 && !(weight == Element::U8 && output == Element::Bf16) && !options().full) continue;
+        if (output == Element::F64 && has_wgmma) continue;
+        d.element = output == Element::F64 ? Element::F64 : Element::F32;
+        d.output_element = output;
+        d.weight_element = weight;
+        d.k = output == Element::F32 ? 560 : 80;  // the ring of steps along k turns within a tile, and does not
+        ASSERT_TRUE(is_taken()) << variant << ", got " << choice().sku.variant;
+        EXPECT_TRUE(passes(value, GetParam()));
+      }
+  }
 }
 
 /// Every element, activation and bias.
@@ -344,10 +364,10 @@ TEST(QuantizedLinearRules, Choices) {
                  .bias_element = Element::F32,
                  .activation = Activation::Gelu},
                 h200),
-            "quantized_linear/bf16:i8/rcr/bias_gelu:f32/tile128x256/sm90a/bespoke");
+            "quantized_linear/bf16:i8/rcr/bias_gelu:f32/wgmma128x256_cluster2/sm90a/bespoke");
   EXPECT_EQ(sku({.m = 4096, .c_out = 8192, .k = 8192}, h200, {.force_arch = Arch::Sm80}),
             "quantized_linear/f32:i8/rcr/-/tile128x256/sm80@sm90/bespoke");
-  EXPECT_EQ(sku({.m = 64, .c_out = 8192, .k = 8192, .weight_element = Element::U8}, h200),
+  EXPECT_EQ(sku({.m = 64, .c_out = 8190, .k = 8192, .weight_element = Element::U8}, h200),
             "quantized_linear/f32:u8/rcr/-/tile64x64/sm90a/bespoke");
   EXPECT_EQ(sku({.m = 1,
                  .c_out = 8192,
@@ -358,9 +378,24 @@ TEST(QuantizedLinearRules, Choices) {
                 h200),
             "quantized_linear/f16:i8->f32/rcr/silu/tile16x32/sm90a/bespoke");
   EXPECT_EQ(sku({.m = 1, .c_out = 8192, .k = 8190}, h200), "quantized_linear/f32:i8/rcr/-/unaligned/sm90a/bespoke");
+  const auto variant = [&](const Desc& d, const PlanPreference& preference = {}) {
+    return Plan::choose(d, preference, h200)->sku.variant;
+  };
   // Few large tiles would leave most multiprocessors without work.
-  EXPECT_EQ(Plan::choose({.m = 128, .c_out = 4096, .k = 4096}, {}, h200)->sku.variant, "tile64x64");
-  EXPECT_EQ(Plan::choose({.m = 1024, .c_out = 8192, .k = 8192}, {}, h200)->sku.variant, "tile128x256");
+  constexpr PlanPreference kOld{.force_arch = Arch::Sm80};
+  EXPECT_EQ(variant({.m = 128, .c_out = 4096, .k = 4096}, kOld), "tile64x64");
+  EXPECT_EQ(variant({.m = 1024, .c_out = 8192, .k = 8192}, kOld), "tile128x256");
+  // Two and four waves of tiles.
+  EXPECT_EQ(variant({.m = 1024, .c_out = 8192, .k = 8192}), "wgmma128x256");
+  EXPECT_EQ(variant({.m = 4096, .c_out = 4096, .k = 4096}), "wgmma128x256_cluster2");
+  // What wgmma does not serve.
+  EXPECT_EQ(variant({.m = 4096, .c_out = 4096, .k = 4096, .element = Element::F64}), "tile128x256");
+  EXPECT_EQ(variant({.m = 4096, .c_out = 4095, .k = 4096}), "tile128x256");
+  EXPECT_EQ(variant({.m = 4096, .c_out = 4092, .k = 4096}), "wgmma128x256_cluster2");
+  EXPECT_EQ(variant({.m = 4096, .c_out = 4092, .k = 4096, .output_element = Element::F16}), "tile128x256");
+  EXPECT_EQ(variant({.m = 4096, .c_out = 4096, .k = 0}), "tile128x256");
+  EXPECT_EQ(variant({.m = 4096, .c_out = 4096, .k = 4104}), "unaligned");
+  EXPECT_EQ(variant({.m = std::int64_t{1} << 31, .c_out = 64, .k = 64}), "tile64x64");
 
   DeviceInfo cpu = DeviceInfo::cpu();
   for (const auto& [target, variant] : {std::pair(CpuTarget::Scalar, "simd"),
@@ -391,7 +426,8 @@ TEST(QuantizedLinearRules, PlansOfAnyMShareKernels) {
   };
   EXPECT_EQ(names(1), names(16));
   EXPECT_EQ(names(17), names(64));
-  EXPECT_EQ(names(1024), names(100000));
+  EXPECT_EQ(names(500), names(1024));
+  EXPECT_EQ(names(4096), names(100000));
 }
 
 TEST(QuantizedLinearRules, ExplainCountsOperandsAndOperations) {
@@ -654,11 +690,15 @@ TEST_P(QuantizedLinearCudaTest, AddressesPickTheVariant) {
     const QuantizedLinearBuffers buffers = *QuantizedLinearBuffers::create(given, stream);
     return (*Plan::select(stream, given.descriptor)).sku(buffers.args())->variant;
   };
-  EXPECT_EQ(variant(""), "tile64x64");
-  EXPECT_EQ(variant("weight_padding=16 x_misalignment=4 y_misalignment=4"), "tile64x64");
+  const bool has_wgmma = stream.device_info().arch == Arch::Sm90a;
+  const std::string_view aligned = has_wgmma ? "wgmma128x256" : "tile64x64";
+  EXPECT_EQ(variant(""), aligned);
+  EXPECT_EQ(variant("weight_padding=16 x_misalignment=4 y_padding=4 y_misalignment=16"), aligned);
+  EXPECT_EQ(variant("y_misalignment=4"), "tile64x64");
+  EXPECT_EQ(variant("y_padding=1"), "tile64x64");
   EXPECT_EQ(variant("weight_misalignment=8"), "unaligned");
   EXPECT_EQ(variant("weight_padding=8"), "unaligned");
-  EXPECT_EQ(variant("act_q_misalignment=1"), "unaligned");
+  EXPECT_EQ(variant("act_q_misalignment=1 y_misalignment=4"), "unaligned");
 }
 
 // ---- claims ---------------------------------------------------------------------------------------------------------
@@ -667,7 +707,7 @@ TEST_P(QuantizedLinearCudaTest, AddressesPickTheVariant) {
 TEST_P(QuantizedLinearTest, BatchInvariantAndBitStable) {
   const Stream stream = GetParam().device.is_cpu() ? Stream::cpu(3) : *make_stream(GetParam().device);
   const QuantizedLinearCase value =
-      parse("m=150 c_out=300 k=208 element=bf16 weight_element=u8 bias_element=f32 activation=gelu");
+      parse("m=150 c_out=304 k=208 element=bf16 weight_element=u8 bias_element=f32 activation=gelu");
   QuantizedLinearBuffers buffers = *QuantizedLinearBuffers::create(value, stream);
   const Desc& whole = value.descriptor;
   const auto run = [&](std::int64_t first, std::int64_t rows) -> Result<void> {
@@ -729,8 +769,9 @@ TEST_P(QuantizedLinearTest, ManyThreadsSelectAndRun) {
 
 TEST_P(QuantizedLinearCudaTest, GraphReplaysOnNewValues) {
   const Stream stream = *make_stream(GetParam());
-  for (const char* fields : {"m=130 c_out=270 k=160 element=bf16 bias_element=bf16 activation=relu",
-                             "m=3 c_out=270 k=160 weight_element=u8", "m=30 c_out=70 k=35"}) {
+  for (const char* fields :
+       {"m=130 c_out=272 k=160 element=bf16 bias_element=bf16 activation=relu", "m=130 c_out=270 k=1040 element=bf16",
+        "m=3 c_out=270 k=160 weight_element=u8", "m=30 c_out=70 k=35"}) {
     QuantizedLinearCase value = parse(fields);
     QuantizedLinearBuffers buffers = *QuantizedLinearBuffers::create(value, stream);
     const auto plan = *Plan::select(stream, value.descriptor);
@@ -803,7 +844,7 @@ TEST(QuantizedLinearKernels, TheOpListsWhatPlansCompile) {
   for (const jit::KernelSpec& kernel : quantized_linear_op().kernels({}, h200)) listed.insert(kernel.name);
   for (Element element : {Element::F32, Element::F16, Element::Bf16, Element::F64})
     for (Element weight : {Element::I8, Element::U8})
-      for (std::int64_t m : {0, 1, 64, 8192})
+      for (std::int64_t m : {0, 1, 64, 500, 8192})
         for (std::int64_t k : {64, 65}) {
           const auto kernels =
               plan_kernels({.m = m, .c_out = 8192, .k = k, .element = element, .weight_element = weight}, {}, h200);

@@ -1,0 +1,362 @@
+#pragma once
+
+#include "baracuda/device/assert.cuh"
+#include "baracuda/device/numeric/activation.cuh"
+#include "baracuda/device/numeric/element.cuh"
+#include "baracuda/device/ptx/barrier.cuh"
+#include "baracuda/device/ptx/cluster.cuh"
+#include "baracuda/device/ptx/cp_async_bulk_tensor.cuh"
+#include "baracuda/device/ptx/fence.cuh"
+#include "baracuda/device/ptx/griddepcontrol.cuh"
+#include "baracuda/device/ptx/mbarrier.cuh"
+#include "baracuda/device/ptx/stmatrix.cuh"
+#include "baracuda/device/ptx/wgmma.cuh"
+#include "baracuda/device/schedule/grouped_tiles.cuh"
+#include "baracuda/device/schedule/ring_position.cuh"
+#include "baracuda/ops/quantized_linear/quantized_linear_config.h"
+#include "baracuda/ops/quantized_linear/quantized_linear_epilogue.cuh"
+
+// y = act(f32(q · weightᵀ) · (row_scale · weight_scale) + bias) for many rows, by wgmma: see quantized_linear.cuh.
+//
+// One block for each multiprocessor walks through tiles of 128 × 256. Its producer, one thread, brings 128 bytes of k
+// of both operands at a time into a ring of stages by the copy engine, tile after tile, while two warpgroups of
+// consumers multiply: 64 rows each, all 256 channels, 128 sums a thread. A tile's outputs leave through boxes in shared
+// memory, each warp by itself, while the producer is filling the ring for the next tile.
+//
+//   full[stage]    one arrival, which tells the bytes to expect, and those bytes: from the producer to the consumers
+//   empty[stage]   an arrival of every consumer warp of the cluster: to the producer, whose next copies may overwrite
+//                  the stage, here and in the cluster's other block
+//
+// The next kernel in the stream may start early, and this one may have been: it fetches weights, which are constants,
+// and waits for the quantizer before it touches anything else.
+//
+// u8 weights: Σ q·(w − z) = Σ q·w − z·Σ q. Consumers sum q up from shared memory, beside the multiplication.
+
+namespace baracuda {
+
+template <QuantizedLinearWgmmaConfig kConfig>
+struct WgmmaShared {
+  unsigned char* base;  ///< at a multiple of 1024
+
+  unsigned char* q(int stage) const { return base + stage * kConfig.stage_bytes(); }
+  unsigned char* weight(int stage) const { return q(stage) + kConfig.q_bytes(); }
+  unsigned char* box(int warp_idx, int box) const {
+    return base + kConfig.boxes_offset() + (warp_idx * kConfig.boxes_per_warp() + box) * kConfig.box_bytes();
+  }
+  QuantizedLinearChannels* channels() const {
+    return reinterpret_cast<QuantizedLinearChannels*>(base + kConfig.channels_offset());
+  }
+  ptx::Mbarrier* full(int stage) const {
+    return reinterpret_cast<ptx::Mbarrier*>(base + kConfig.barriers_offset()) + stage;
+  }
+  ptx::Mbarrier* empty(int stage) const { return full(kConfig.stages()) + stage; }
+};
+
+/// The tiles of a block: every stride-th, from the number of its cluster on. The grid is of cluster × clusters blocks,
+/// so that all of this is constants and special registers.
+template <QuantizedLinearWgmmaConfig kConfig>
+struct WgmmaSchedule {
+  const QuantizedLinearWgmmaParams& params;
+
+  static int first() { return static_cast<int>(blockIdx.y); }
+  static int stride() { return static_cast<int>(gridDim.y); }
+  /// Of the block in its cluster.
+  static int rank() { return kConfig.cluster > 1 ? static_cast<int>(blockIdx.x) : 0; }
+
+  /// This block's first row and channel of a tile of the cluster.
+  struct Origin {
+    int row, channel;
+  };
+  Origin origin(int tile) const {
+    const TilePosition<int> at = grouped_tile(tile, params.tiles_m, params.tiles_n, kConfig.group());
+    return {(at.m * kConfig.cluster + rank()) * kConfig.tile_m(), at.n * kConfig.tile_n()};
+  }
+};
+
+/// The producer: one thread. It fills the ring for all tiles of the block.
+template <QuantizedLinearWgmmaConfig kConfig>
+inline void produce(const QuantizedLinearWgmmaParams& params, const WgmmaShared<kConfig>& shared,
+                    const WgmmaSchedule<kConfig>& schedule) {
+  constexpr auto kPolicy = ptx::CachePolicy::EvictNormal;  // first and last made no difference
+  constexpr int kTileK = kConfig.tile_k();
+  const auto load_weight = [&](int stage, int step, int channel) {
+    // What copies of the other block bring into this one counts too, and may come before the barrier expects it.
+    ptx::mbarrier_arrive_expect_tx(shared.full(stage), kConfig.stage_bytes());
+    if constexpr (kConfig.cluster == 1) {
+      ptx::cp_async_bulk_tensor_2d_shared_global(shared.weight(stage), &params.weight, step * kTileK, channel,
+                                                 shared.full(stage), kPolicy);
+    } else {
+      constexpr int kPart = kConfig.tile_n() / kConfig.cluster;
+      constexpr unsigned short kAllBlocks = (1 << kConfig.cluster) - 1;
+      const int part = schedule.rank() * kPart;
+      ptx::cp_async_bulk_tensor_2d_shared_global_multicast(shared.weight(stage) + part * kTileK, &params.weight,
+                                                           step * kTileK, channel + part, shared.full(stage),
+                                                           kAllBlocks, kPolicy);
+    }
+  };
+  const auto load_q = [&](int stage, int step, int row) {
+    ptx::cp_async_bulk_tensor_2d_shared_global(shared.q(stage), &params.q, step * kTileK, row, shared.full(stage),
+                                               kPolicy);
+  };
+
+  // Weights are there before q is: the first stages of the first tile get theirs ahead of the wait.
+  int num_ahead = 0;
+  if (schedule.first() < params.num_tiles) {
+    num_ahead = params.num_steps < kConfig.stages() ? params.num_steps : kConfig.stages();
+    for (int step = 0; step < num_ahead; ++step) load_weight(step, step, schedule.origin(schedule.first()).channel);
+  }
+  ptx::griddepcontrol_wait();
+
+  RingPosition<kConfig.stages()> at;
+  for (int tile = schedule.first(); tile < params.num_tiles; tile += schedule.stride()) {
+    const auto [row, channel] = schedule.origin(tile);
+    for (int step = 0; step < params.num_steps; ++step, at.advance()) {
+      if (num_ahead > 0) {
+        --num_ahead;
+      } else {
+        ptx::mbarrier_wait_parity(shared.empty(at.stage), at.parity ^ 1);
+        load_weight(at.stage, step, channel);
+      }
+      load_q(at.stage, step, row);
+    }
+  }
+  ptx::griddepcontrol_launch_dependents();
+}
+
+/// Sums of q along k for u8 weights: lane l has half of row l / 2 of the warp's 16 rows, four 16-byte pieces of a
+/// stage. Neighbouring rows start at different pieces, so that the 8 lanes that are served together meet in no bank.
+inline void add_q_sum(int& sum, const unsigned char* warp_rows, int lane_idx) {
+  const int row = lane_idx / 2, half = lane_idx % 2;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int piece = 4 * half + (i + row) % 4;  // where a piece lies does not matter for the sum
+    const int4 bytes = *reinterpret_cast<const int4*>(warp_rows + row * 128 + piece * 16);
+    constexpr int kOnes = 0x01010101;
+    sum = __dp4a(bytes.w, kOnes, __dp4a(bytes.z, kOnes, __dp4a(bytes.y, kOnes, __dp4a(bytes.x, kOnes, sum))));
+  }
+}
+
+/// 16 × 16 outputs of a warp, rounded: what each lane has of two neighbouring fragments as wgmma leaves them, four
+/// values of each.
+template <Element kElement>
+struct OutputFragments {
+  static constexpr bool kIsF32 = kElement == Element::F32;
+  unsigned word[kIsF32 ? 8 : 4];
+
+  void set(const float (&v)[8]) {
+    if constexpr (kIsF32) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) word[i] = __float_as_uint(from_value<kElement>(v[i]));
+    } else {
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        word[i] =
+            kElement == Element::F16 ? f16x2_of_f32(v[2 * i], v[2 * i + 1]) : bf16x2_of_f32(v[2 * i], v[2 * i + 1]);
+    }
+  }
+
+  /// Into columns 16 · `pair` … of a box of 16 rows of 128 bytes. Piece c of row r goes to piece c ^ (r % 8), as the
+  /// tensor map says; the 8 rows of a tile of stmatrix then fill all banks.
+  void store(unsigned char* box, int pair, int lane_idx) const {
+    if constexpr (kIsF32) {
+      const int t = lane_idx % 4;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int row = lane_idx / 4 + i % 2 * 8, piece = (4 * pair + i / 2 * 2 + t / 2) ^ (row % 8);
+        *reinterpret_cast<Pair<unsigned>*>(box + row * 128 + piece * 16 + t % 2 * 8) = {{word[2 * i], word[2 * i + 1]}};
+      }
+    } else {
+      const int row = lane_idx % 16, piece = (2 * pair + lane_idx / 16) ^ (row % 8);
+      ptx::stmatrix_x4(box + row * 128 + piece * 16, word);
+    }
+  }
+};
+
+/// A consumer warp: its 16 rows of the 64 of its warpgroup.
+template <QuantizedLinearWgmmaConfig kConfig>
+inline void consume(const QuantizedLinearWgmmaParams& params, const WgmmaShared<kConfig>& shared,
+                    const WgmmaSchedule<kConfig>& schedule) {
+  constexpr bool kHasZeroPoint = kConfig.weight_element == Element::U8;
+  constexpr int kTileK = kConfig.tile_k();
+  constexpr unsigned kAllLanes = 0xffffffff;
+  const QuantizedLinearParams& linear = params.linear;
+  const int thread_idx = static_cast<int>(threadIdx.x), warp_idx = thread_idx / 32, lane_idx = thread_idx % 32;
+  const int warpgroup_row = warp_idx / 4 * 64, warp_row = warp_idx * 16;
+
+  const auto release = [&](int stage) {
+    __syncwarp();  // all lanes have read their part of q
+    if (lane_idx < kConfig.cluster) {
+      if constexpr (kConfig.cluster == 1)
+        ptx::mbarrier_arrive(shared.empty(stage));
+      else
+        ptx::mbarrier_arrive_cluster(shared.empty(stage), static_cast<unsigned>(lane_idx));
+    }
+  };
+
+  ptx::griddepcontrol_wait();
+  RingPosition<kConfig.stages()> at;
+  const auto previous_stage = [&] { return (at.stage + kConfig.stages() - 1) % kConfig.stages(); };
+  for (int tile = schedule.first(); tile < params.num_tiles; tile += schedule.stride()) {
+    int acc[128];
+    int q_sum = 0;
+#pragma unroll 1
+    for (int step = 0; step < params.num_steps; ++step) {
+      ptx::mbarrier_wait_parity(shared.full(at.stage), at.parity);
+      const auto q = ptx::WgmmaDescriptor::swizzled_128b(shared.q(at.stage) + warpgroup_row * kTileK);
+      const auto weight = ptx::WgmmaDescriptor::swizzled_128b(shared.weight(at.stage));
+      ptx::wgmma_fence();
+#pragma unroll
+      for (int k = 0; k < kTileK; k += 32) {
+        if constexpr (kHasZeroPoint)
+          ptx::wgmma_m64n256k32_s32_s8_u8(acc, q.advanced(k), weight.advanced(k), (step | k) != 0);
+        else
+          ptx::wgmma_m64n256k32_s32_s8_s8(acc, q.advanced(k), weight.advanced(k), (step | k) != 0);
+      }
+      ptx::wgmma_commit_group();
+      if constexpr (kHasZeroPoint) add_q_sum(q_sum, shared.q(at.stage) + warp_row * kTileK, lane_idx);
+      ptx::wgmma_wait_group<1>();  // the step before is done, and its stage free
+      if (step > 0) release(previous_stage());
+      at.advance();
+    }
+    const auto [first_row, first_channel] = schedule.origin(tile);
+    // Asked for while the last products are being made, so that their way is hidden and no registers hold them before.
+    // A thread has a channel for all, and two rows of its own.
+    float row_scale[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = first_row + warp_row + lane_idx / 4 + 8 * half;
+      row_scale[half] = row < linear.m ? static_cast<const float*>(linear.row_scale)[row] : 0;
+    }
+    const int channel = first_channel + thread_idx;
+    const bool present = channel < linear.c_out;
+    const float scale = present ? load_as<float>(linear.weight_scale, linear.weight_scale_element, channel) : 0;
+    const float bias = present && linear.bias ? load_as<float>(linear.bias, linear.bias_element, channel) : -0.0f;
+    const unsigned char zero_point = kHasZeroPoint && present ? linear.weight_zero_point[channel] : 0;
+
+    ptx::wgmma_wait_group<0>();
+    release(previous_stage());
+
+    QuantizedLinearChannels& channels = *shared.channels();
+    ptx::bar_sync<1, kConfig.num_consumers()>();  // the last tile's are no longer needed
+    channels.scale[thread_idx] = scale;
+    channels.bias[thread_idx] = bias;
+    if constexpr (kHasZeroPoint) channels.zero_point[thread_idx] = zero_point;
+    ptx::bar_sync<1, kConfig.num_consumers()>();
+
+    int row_q_sum[2] = {0, 0};
+    if constexpr (kHasZeroPoint) {
+      q_sum += __shfl_xor_sync(kAllLanes, q_sum, 1);
+      row_q_sum[0] = __shfl_sync(kAllLanes, q_sum, lane_idx / 4 * 2);
+      row_q_sum[1] = __shfl_sync(kAllLanes, q_sum, lane_idx / 4 * 2 + 16);
+    }
+    using Outputs = OutputFragments<kConfig.output_element>;
+    constexpr int kPairs = kConfig.box_columns() / 16, kNumParts = kConfig.tile_n() / kConfig.box_columns();
+    const bool is_long = linear.activation == Activation::Gelu || linear.activation == Activation::Silu;
+    const float floor = linear.activation == Activation::Relu ? 0 : -infinity<float>();
+#pragma unroll
+    for (int part = 0; part < kNumParts; ++part) {
+      // Two fragments' values, but for the long activations.
+      const auto set_values = [&](int pair, float(&v)[8]) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const int column = part * kConfig.box_columns() + 16 * pair + 8 * i + lane_idx % 4 * 2;
+          const auto scales = *reinterpret_cast<const Pair<float>*>(&channels.scale[column]);
+          const auto biases = *reinterpret_cast<const Pair<float>*>(&channels.bias[column]);
+          Pair<unsigned char> zero_points{};
+          if constexpr (kHasZeroPoint)
+            zero_points = *reinterpret_cast<const Pair<unsigned char>*>(&channels.zero_point[column]);
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            const int sum = acc[8 * (part * kPairs + pair) + 4 * i + e] - zero_points.value[e % 2] * row_q_sum[e / 2];
+            const float x = scaled_sum(sum, row_scale[e / 2], scales.value[e % 2], biases.value[e % 2]);
+            v[4 * i + e] = x < floor ? 0 : x;
+          }
+        }
+      };
+      unsigned char* const box = shared.box(warp_idx, part % kConfig.boxes_per_warp());
+      if (!is_long) {
+        if (lane_idx == 0) ptx::cp_async_bulk_wait_group_read<kConfig.boxes_per_warp() - 1>();
+        __syncwarp();  // the box's last outputs are on their way
+#pragma unroll
+        for (int pair = 0; pair < kPairs; ++pair) {
+          float v[8];
+          set_values(pair, v);
+          Outputs outputs;
+          outputs.set(v);
+          outputs.store(box, pair, lane_idx);
+        }
+      } else {
+        // Too long to stand here for each value. Registers cannot be indexed, but shared memory can: each lane takes
+        // its own values through it, which all boxes together have room for.
+        static_assert(8 * kPairs * 32 * 4 <= kConfig.boxes_per_warp() * kConfig.box_bytes(), "f32 are twice as long");
+        if (lane_idx == 0) ptx::cp_async_bulk_wait_group_read<0>();
+        __syncwarp();
+        float* const slots = reinterpret_cast<float*>(shared.box(warp_idx, 0)) + lane_idx;
+#pragma unroll
+        for (int pair = 0; pair < kPairs; ++pair) {
+          float v[8];
+          set_values(pair, v);
+#pragma unroll
+          for (int i = 0; i < 8; ++i) slots[(8 * pair + i) * 32] = v[i];
+        }
+#pragma unroll 1
+        for (int i = 0; i < 8 * kPairs; ++i) slots[i * 32] = activate(linear.activation, slots[i * 32]);
+        Outputs outputs[kPairs];
+#pragma unroll
+        for (int pair = 0; pair < kPairs; ++pair) {
+          float v[8];
+#pragma unroll
+          for (int i = 0; i < 8; ++i) v[i] = slots[(8 * pair + i) * 32];
+          outputs[pair].set(v);
+        }
+        __syncwarp();  // every lane has its values back
+#pragma unroll
+        for (int pair = 0; pair < kPairs; ++pair) outputs[pair].store(box, pair, lane_idx);
+      }
+      ptx::fence_proxy_async_shared();
+      __syncwarp();
+      if (lane_idx == 0) {
+        ptx::cp_async_bulk_tensor_2d_global_shared(&params.y, first_channel + part * kConfig.box_columns(),
+                                                   first_row + warp_row, box);
+        ptx::cp_async_bulk_commit_group();
+      }
+    }
+  }
+  if (lane_idx == 0) ptx::cp_async_bulk_wait_group<0>();  // shared memory outlives the copies from it
+}
+
+template <QuantizedLinearWgmmaConfig kConfig>
+inline void quantized_linear_wgmma(const QuantizedLinearWgmmaParams& params) {
+  extern __shared__ __align__(1024) unsigned char memory[];
+  const WgmmaShared<kConfig> shared{memory};
+  BARACUDA_DEVICE_ASSERT(ptx::shared_address(memory) % 1024 == 0);
+
+  if (threadIdx.x == 0) {
+    ptx::prefetch_tensormap(&params.q);
+    ptx::prefetch_tensormap(&params.weight);
+    ptx::prefetch_tensormap(&params.y);
+    for (int stage = 0; stage < kConfig.stages(); ++stage) {
+      ptx::mbarrier_init(shared.full(stage), 1);
+      ptx::mbarrier_init(shared.empty(stage), kConfig.num_consumer_warps() * kConfig.cluster);
+    }
+    ptx::fence_mbarrier_init();
+  }
+  if constexpr (kConfig.cluster > 1)
+    ptx::cluster_sync();
+  else
+    __syncthreads();
+
+  const WgmmaSchedule<kConfig> schedule{params};
+  if (threadIdx.x < kConfig.num_consumers())
+    consume<kConfig>(params, shared, schedule);
+  else if (threadIdx.x == kConfig.num_consumers())
+    produce<kConfig>(params, shared, schedule);
+
+  if constexpr (kConfig.cluster > 1) {
+    // No block leaves while the other one may still write its memory or arrive at its barriers.
+    __syncwarp();
+    ptx::cluster_sync();
+  }
+}
+
+}  // namespace baracuda
