@@ -3,6 +3,7 @@
 #include "baracuda/device/assert.cuh"
 #include "baracuda/device/numeric/activation.cuh"
 #include "baracuda/device/numeric/element.cuh"
+#include "baracuda/device/ptx/address.cuh"
 #include "baracuda/device/ptx/barrier.cuh"
 #include "baracuda/device/ptx/cluster.cuh"
 #include "baracuda/device/ptx/cp_async_bulk_tensor.cuh"
