@@ -424,7 +424,9 @@ Result<void> DynamicRangeQuantizePlan::run(const Stream& stream, const Workspace
   }
   const DynamicRangeQuantizeConfig config = make_config(state.descriptor, prepared.variant);
   const std::uint32_t blocks = fill_grid(config, &prepared.params);
-  const cuda::LaunchShape shape{.grid = {blocks}, .block = {static_cast<std::uint32_t>(config.num_threads())}};
+  const cuda::LaunchShape shape{.grid = {blocks},
+                                .block = {static_cast<std::uint32_t>(config.num_threads())},
+                                .programmatic_serialization = stream.device_info().target.sm >= 90};
   return cuda::launch(*state.kernels[static_cast<int>(prepared.variant)], stream, shape, &prepared.params)
       .transform_error(named);
 } catch (...) {

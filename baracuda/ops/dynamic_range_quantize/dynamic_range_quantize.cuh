@@ -4,6 +4,7 @@
 #include "baracuda/device/numeric/divisor.cuh"
 #include "baracuda/device/numeric/element.cuh"
 #include "baracuda/device/numeric/quantize.cuh"
+#include "baracuda/device/ptx/griddepcontrol.cuh"
 #include "baracuda/device/ptx/min_max.cuh"
 #include "baracuda/device/schedule/flat_index.cuh"
 #include "baracuda/device/vector/codes.cuh"
@@ -123,6 +124,9 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
   const long long num_pieces = params.row_elems / kElems;
   const bool wide = params.num_rows > 0x7fffffff;
 
+  // The kernel ahead has ended. The next one may come now: what it does before its own wait may rely on that.
+  ptx::griddepcontrol_wait();
+  ptx::griddepcontrol_launch_dependents();
   int parity = 0;
   // All threads take part in every reduction, those without a row too.
   for (long long first = blockIdx.x * kRowsPerBlock; first < params.num_rows;
