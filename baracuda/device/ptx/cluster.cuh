@@ -4,7 +4,7 @@
 #include "baracuda/device/ptx/mbarrier.cuh"
 
 // Clusters: blocks that run at the same time on neighbouring multiprocessors and reach each other's shared memory. PTX
-// ISA 9.0, "barrier.cluster", "mapa". From sm_90 on.
+// ISA 9.0, "barrier.cluster", "mapa", "ld". From sm_90 on.
 
 namespace baracuda::ptx {
 
@@ -18,6 +18,16 @@ inline unsigned mapa_shared_cluster(const void* shared, unsigned rank) {
   unsigned address;
   asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(shared)), "r"(rank));
   return address;
+}
+
+/// What block `rank` has at this place, a multiple of 16. It must not end before.
+inline int4 ld_shared_cluster(const int4* shared, unsigned rank) {
+  int4 value;
+  asm volatile("ld.shared::cluster.v4.s32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "r"(mapa_shared_cluster(shared, rank))
+               : "memory");
+  return value;
 }
 
 /// One arrival at block `rank`'s barrier at this place. Without .release.cluster, whose fences made a ring of stages up

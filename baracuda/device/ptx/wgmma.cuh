@@ -83,6 +83,12 @@ inline unsigned swizzle_128b(unsigned at) { return at ^ ((at >> 7 & 7) << 4); }
                  : BARACUDA_WGMMA_D##num_d("+r", d, 0)                                                               \
                  : "l"(a.bits), "l"(b.bits), "r"(static_cast<unsigned>(add)));                                       \
   }
+BARACUDA_WGMMA_INTEGERS(32, s8, s8, 16, 16, 17, 18)
+BARACUDA_WGMMA_INTEGERS(32, u8, s8, 16, 16, 17, 18)
+BARACUDA_WGMMA_INTEGERS(64, s8, s8, 32, 32, 33, 34)
+BARACUDA_WGMMA_INTEGERS(64, u8, s8, 32, 32, 33, 34)
+BARACUDA_WGMMA_INTEGERS(128, s8, s8, 64, 64, 65, 66)
+BARACUDA_WGMMA_INTEGERS(128, u8, s8, 64, 64, 65, 66)
 BARACUDA_WGMMA_INTEGERS(256, s8, s8, 128, 128, 129, 130)
 BARACUDA_WGMMA_INTEGERS(256, s8, u8, 128, 128, 129, 130)
 #undef BARACUDA_WGMMA_INTEGERS

@@ -30,17 +30,41 @@ using Variant = QuantizedLinearVariant;
 constexpr std::string_view kPlan = "QuantizedLinearPlan";
 constexpr int kNumVariants = kNumQuantizedLinearVariants;
 
-constexpr std::string_view kStems[kNumVariants] = {
-    "wgmma128x256_cluster2", "wgmma128x256", "tile128x256", "tile64x64", "tile16x32", "unaligned"};
+constexpr std::string_view kStems[kNumVariants] = {"wgmma128x256_cluster2",
+                                                   "wgmma128x256",
+                                                   "wgmma_swapped128x32",
+                                                   "wgmma_swapped256x32",
+                                                   "wgmma_swapped128x64",
+                                                   "wgmma_swapped256x64",
+                                                   "wgmma_swapped128x128",
+                                                   "wgmma_swapped256x128",
+                                                   "tile128x256",
+                                                   "tile64x64",
+                                                   "tile16x32",
+                                                   "unaligned"};
 constexpr std::string_view stem_of(Variant variant) { return kStems[static_cast<int>(variant)]; }
 
-/// Those by wgmma, whose operands and outputs the copy engine moves.
+/// By wgmma, with q as the first operand.
 constexpr bool is_wgmma(Variant variant) { return variant == Variant::WgmmaCluster2 || variant == Variant::Wgmma; }
+/// By wgmma, with weights as the first operand.
+constexpr bool is_swapped(Variant variant) {
+  return variant >= Variant::Swapped128x32 && variant <= Variant::Swapped256x128;
+}
+/// What sm_90a alone has. The copy engine moves their operands.
+constexpr bool is_sm90a(Variant variant) { return is_wgmma(variant) || is_swapped(variant); }
 
 constexpr QuantizedLinearWgmmaConfig wgmma_config(Variant variant, Element weight_element, Element output_element) {
   return {.weight_element = weight_element,
           .output_element = output_element,
           .cluster = variant == Variant::WgmmaCluster2 ? 2 : 1};
+}
+
+constexpr QuantizedLinearSwappedConfig swapped_config(Variant variant, Element weight_element, Element output_element) {
+  const int number = static_cast<int>(variant) - static_cast<int>(Variant::Swapped128x32);
+  return {.weight_element = weight_element,
+          .output_element = output_element,
+          .channels = number % 2 == 0 ? 128 : 256,
+          .rows = 32 << (number / 2)};
 }
 
 /// Of the variants by mma.sync.
@@ -179,38 +203,75 @@ using LinearCandidate = Candidate<Problem>;
 
 constexpr std::int64_t kVectorBytes = 16;
 
-/// How a variant fills a multiprocessor. The rate is that of its products, by mma.sync in blocks of 128 × 256 as 1: a
-/// block of 64 × 64 loads twice as much for each product and waits longer at its barriers, and two of them share a
-/// multiprocessor. wgmma, measured on an H200 at 4096 × 8192 × 8192: 1.66 against 0.52 Pop/s.
-struct Throughput {
-  int tile_m, tile_n;
-  int blocks_per_multiprocessor;
-  double rate;
-};
-constexpr Throughput throughput_of(Variant variant) {
-  switch (variant) {
-    case Variant::WgmmaCluster2:
-    case Variant::Wgmma: return {QuantizedLinearWgmmaConfig::tile_m(), QuantizedLinearWgmmaConfig::tile_n(), 1, 3.2};
-    case Variant::Tile128x256: return {128, 256, 1, 1};
-    default: return {64, 64, 2, 0.55};
-  }
-}
+double tiles_of(std::int64_t size, int tile) { return std::ceil(static_cast<double>(size) / tile); }
 
-/// Waves of blocks that a variant needs.
-double waves(const Problem& problem, Variant variant) {
-  const Throughput throughput = throughput_of(variant);
-  const double blocks_at_once =
-      std::max(1, problem.device.num_multiprocessors) * static_cast<double>(throughput.blocks_per_multiprocessor);
-  const double tiles = std::ceil(static_cast<double>(problem.descriptor.m) / throughput.tile_m) *
-                       std::ceil(static_cast<double>(problem.descriptor.c_out) / throughput.tile_n);
-  return tiles / blocks_at_once;
-}
-
-/// How long a variant takes, in products that a multiprocessor makes at rate 1.
+/// Estimates, in products a multiprocessor makes at its best by mma.sync, how long one of its variants takes: waves of
+/// blocks times the tile. A block of 64 × 64 loads twice as much for each product and waits longer at its barriers,
+/// which we put at 0.55 of the rate of 128 × 256, and two of them share a multiprocessor.
 double estimated_products(const Problem& problem, Variant variant) {
-  const Throughput throughput = throughput_of(variant);
-  return std::ceil(waves(problem, variant)) * throughput.blocks_per_multiprocessor * throughput.tile_m *
-         throughput.tile_n / throughput.rate;
+  const QuantizedLinearConfig config = mma_config(variant, Element::I8, Element::F32);
+  const bool large = variant == Variant::Tile128x256;
+  const double blocks_at_once = std::max(1, problem.device.num_multiprocessors) * (large ? 1.0 : 2.0);
+  const double tiles =
+      tiles_of(problem.descriptor.m, config.tile_m) * tiles_of(problem.descriptor.c_out, config.tile_n);
+  const double products_at_once = (large ? 1.0 : 2.0 / 0.55) * config.tile_m * config.tile_n;
+  return std::ceil(tiles / blocks_at_once) * products_at_once;
+}
+
+// Of a multiprocessor of an H200, measured, per clock: bytes from memory where all of them read, and from the L2 cache;
+// 8-bit products by wgmma. And the clocks of a wave's ramp and drain.
+constexpr double kMemoryBytes = 17.4, kL2Bytes = 40, kProducts = 4096, kWaveClocks = 3000;
+
+/// How many waves of 128 × 256 there are.
+double wgmma_waves(const Problem& problem) {
+  using Config = QuantizedLinearWgmmaConfig;
+  return tiles_of(problem.descriptor.m, Config::tile_m()) * tiles_of(problem.descriptor.c_out, Config::tile_n()) /
+         std::max(1, problem.device.num_multiprocessors);
+}
+
+double wgmma_clocks(const Problem& problem, Variant variant) {
+  using Config = QuantizedLinearWgmmaConfig;
+  const auto k = static_cast<double>(problem.descriptor.k);
+  const double waves = wgmma_waves(problem);
+  // Blocks that share their weights draw less power and so run at a higher clock, but wait for each other: 3 to 5%
+  // faster at the power limit in 4 waves and more, 1 to 2% slower in 2.
+  const double sharing = variant == Variant::Wgmma ? 1 : waves >= 3 ? 0.97 : 1.02;
+  const double products = k * Config::tile_m() * Config::tile_n() / (0.87 * kProducts);
+  const double from_memory = k * Config::tile_n() / tiles_of(problem.descriptor.m, Config::tile_m()) / kMemoryBytes;
+  return std::ceil(waves) * (std::max(products, from_memory) * sharing + kWaveClocks);
+}
+
+/// How a swapped variant divides the channels and k among blocks.
+struct SwappedTiling {
+  std::int64_t channels = 0;  ///< of a block
+  int split = 1;
+  double clocks = std::numeric_limits<double>::infinity();  ///< estimated
+};
+
+/// As many channels a block as give each multiprocessor the same number of blocks. Two halves of k are taken where that
+/// leaves fewer idle, or lets blocks have more channels for the q that they load.
+SwappedTiling swapped_tiling(const Problem& problem, const QuantizedLinearSwappedConfig& config) {
+  constexpr std::int64_t kFewestChannels = 32;
+  const auto [m, c_out, k] = std::tuple(problem.descriptor.m, problem.descriptor.c_out, problem.descriptor.k);
+  const std::int64_t row_tiles = (m + config.rows - 1) / config.rows;
+  const auto num_multiprocessors = static_cast<double>(std::max(1, problem.device.num_multiprocessors));
+  SwappedTiling best;
+  for (int split : {1, 2}) {
+    const double at_once = std::max(1.0, std::floor(num_multiprocessors / static_cast<double>(row_tiles * split)));
+    const double least_waves = std::ceil(static_cast<double>(c_out) / (at_once * config.channels));
+    const auto share = static_cast<std::int64_t>(std::ceil(static_cast<double>(c_out) / (at_once * least_waves)));
+    SwappedTiling tiling{.channels = std::max(kFewestChannels, (share + 7) / 8 * 8), .split = split};
+    const std::int64_t tiles = (c_out + tiling.channels - 1) / tiling.channels;
+    const double waves = std::ceil(static_cast<double>(tiles * row_tiles * split) / num_multiprocessors);
+    const double k_part = static_cast<double>(k) / split, channels = static_cast<double>(tiling.channels);
+    const double from_memory = channels * k_part / static_cast<double>(row_tiles) / kMemoryBytes;
+    const double from_l2 = (channels + config.rows) * k_part / kL2Bytes;
+    const double products = k_part * config.channels * config.rows / (0.8 * kProducts);
+    tiling.clocks = waves * (std::max({from_memory, from_l2, products}) + kWaveClocks);
+    constexpr std::int64_t kMostBlocks = 65535;  // along y and z
+    if (tiling.clocks < best.clocks && std::max(tiles, row_tiles) <= kMostBlocks) best = tiling;
+  }
+  return best;
 }
 
 Verdict fits_shared_memory(const Problem& problem, int bytes) {
@@ -235,46 +296,58 @@ Verdict fits(const Problem& problem, Variant variant) {
   return fits_shared_memory(problem, config.shared_bytes());
 }
 
-constexpr int kFewestRows = 16;  // of the smallest tile
+/// Rows of a tile of the swapped variants.
+int swapped_rows(std::int64_t m) { return m <= 32 ? 32 : m <= 64 ? 64 : 128; }
 
-Verdict accepts_any_wgmma(const Problem& problem) {
+/// Of those of sm_90a.
+double estimated_clocks(const Problem& problem, Variant variant) {
+  if (is_wgmma(variant)) return wgmma_clocks(problem, variant);
+  const auto config = swapped_config(variant, Element::I8, Element::F32);
+  if (config.rows != swapped_rows(problem.descriptor.m)) return std::numeric_limits<double>::infinity();
+  return swapped_tiling(problem, config).clocks;
+}
+
+/// Whether the variants of sm_90a can run it.
+Verdict fits_sm90a(const Problem& problem) {
   const QuantizedLinearDescriptor& descriptor = problem.descriptor;
   const auto [m, c_out, k] = std::tuple(descriptor.m, descriptor.c_out, descriptor.k);
   const Element output = output_of(descriptor);
   if (problem.arch != Arch::Sm90a) return Verdict::reject("wgmma is sm_90a's alone");
   if (output == Element::F64) return Verdict::reject("scales, bias and activation are f64");
-  if (k == 0) return Verdict::reject("there is nothing to multiply");
-  if (m <= kFewestRows) return Verdict::reject(fmt::format("m = {} rows fit the smallest tile", m));
+  if (m == 0 || c_out == 0 || k == 0) return Verdict::reject("there is nothing to multiply");
   if (Verdict verdict = aligns("weight", k); !verdict.accepted()) return verdict;
   if (Verdict verdict = aligns("y", c_out * element_bytes(output)); !verdict.accepted()) return verdict;
   constexpr std::int64_t kMaxSize = std::numeric_limits<std::int32_t>::max() - 512;  // the last tile ends in s32
-  if (std::max(m, c_out) > kMaxSize || waves(problem, Variant::Wgmma) > 1e6)
+  if (std::max(m, c_out) > kMaxSize || wgmma_waves(problem) > 1e6)
     return Verdict::reject("tiles are counted in 32 bits");
-  if (const double wgmma = estimated_products(problem, Variant::Wgmma);
-      std::min(estimated_products(problem, Variant::Tile128x256), estimated_products(problem, Variant::Tile64x64)) <
-      wgmma)
-    return Verdict::reject("smaller tiles fill the multiprocessors better");
   return fits_shared_memory(problem, QuantizedLinearWgmmaConfig::shared_bytes());
 }
 
-/// Blocks that share their weights draw less power and so run at a higher clock, but two of them wait for each other:
-/// 3 to 5% faster at the power limit from 4 waves on, 1 to 2% slower at 2.
-Verdict accepts_wgmma_cluster(const Problem& problem) {
-  Verdict verdict = accepts_any_wgmma(problem);
+template <Variant kVariant>
+Verdict accepts_sm90a(const Problem& problem) {
+  Verdict verdict = fits_sm90a(problem);
   if (!verdict.accepted()) return verdict;
-  if (waves(problem, Variant::Wgmma) < 3) return Verdict::reject("pairs of blocks pay from three waves on");
-  return verdict;
+  if constexpr (is_swapped(kVariant)) {
+    constexpr auto kConfig = swapped_config(kVariant, Element::I8, Element::F32);
+    static_assert(kConfig.shared_bytes() <= QuantizedLinearWgmmaConfig::shared_bytes(), "fits_sm90a looks at the most");
+    if (const int rows = swapped_rows(problem.descriptor.m); rows != kConfig.rows)
+      return Verdict::reject(fmt::format("m = {} rows are taken {} at a time", problem.descriptor.m, rows));
+  }
+  Variant best = Variant::Wgmma;
+  for (int i = 0; i < kNumVariants; ++i)
+    if (const auto each = static_cast<Variant>(i);
+        is_sm90a(each) && estimated_clocks(problem, each) < estimated_clocks(problem, best))
+      best = each;
+  if (best == kVariant) return verdict;
+  return Verdict::reject(fmt::format("estimated at {:.2f} times what {} takes",
+                                     estimated_clocks(problem, kVariant) / estimated_clocks(problem, best),
+                                     stem_of(best)));
 }
 
-Verdict accepts_wgmma(const Problem& problem) {
-  Verdict verdict = accepts_any_wgmma(problem);
-  if (!verdict.accepted()) return verdict;
-  if (accepts_wgmma_cluster(problem).accepted()) return Verdict::reject("pairs of blocks load less");
-  return verdict;
-}
+constexpr int kFewestRows = 16;  // of the smallest tile by mma.sync
 
 Verdict accepts_large(const Problem& problem) {
-  if (accepts_any_wgmma(problem).accepted()) return Verdict::reject("wgmma is faster");
+  if (fits_sm90a(problem).accepted()) return Verdict::reject("wgmma is faster");
   Verdict verdict = fits(problem, Variant::Tile128x256);
   if (!verdict.accepted()) return verdict;
   if (estimated_products(problem, Variant::Tile64x64) < estimated_products(problem, Variant::Tile128x256))
@@ -283,7 +356,7 @@ Verdict accepts_large(const Problem& problem) {
 }
 
 Verdict accepts_medium(const Problem& problem) {
-  if (accepts_any_wgmma(problem).accepted()) return Verdict::reject("wgmma is faster");
+  if (fits_sm90a(problem).accepted()) return Verdict::reject("wgmma is faster");
   if (problem.descriptor.m <= kFewestRows)
     return Verdict::reject(fmt::format("m = {} rows fit the smallest tile", problem.descriptor.m));
   if (accepts_large(problem).accepted()) return Verdict::reject("larger tiles load less for each product");
@@ -291,6 +364,7 @@ Verdict accepts_medium(const Problem& problem) {
 }
 
 Verdict accepts_small(const Problem& problem) {
+  if (fits_sm90a(problem).accepted()) return Verdict::reject("wgmma is faster");
   if (problem.descriptor.m > kFewestRows && fits(problem, Variant::Tile64x64).accepted())
     return Verdict::reject(fmt::format("m = {} rows fill larger tiles", problem.descriptor.m));
   return fits(problem, Variant::Tile16x32);
@@ -312,11 +386,21 @@ Verdict lacks_vnni(const Problem& problem) {
   return has_vnni(problem).accepted() ? Verdict::reject("avx512_vnni is faster") : Verdict::accept();
 }
 
+template <Variant kVariant>
+constexpr LinearCandidate sm90a_candidate(std::string_view what) {
+  return {Arch::Sm90a, Backend::Bespoke, stem_of(kVariant), what, accepts_sm90a<kVariant>};
+}
+
 /// By variant.
 constexpr std::array<LinearCandidate, kNumVariants> kCudaCandidates = {{
-    {Arch::Sm90a, Backend::Bespoke, stem_of(Variant::WgmmaCluster2),
-     "wgmma s8, 128 × 256 outputs a block, pairs of blocks share weights", accepts_wgmma_cluster},
-    {Arch::Sm90a, Backend::Bespoke, stem_of(Variant::Wgmma), "wgmma s8, 128 × 256 outputs a block", accepts_wgmma},
+    sm90a_candidate<Variant::WgmmaCluster2>("wgmma, 128 × 256 outputs a block, pairs of blocks share weights"),
+    sm90a_candidate<Variant::Wgmma>("wgmma, 128 × 256 outputs a block"),
+    sm90a_candidate<Variant::Swapped128x32>("wgmma, up to 128 channels × 32 rows a block"),
+    sm90a_candidate<Variant::Swapped256x32>("wgmma, up to 256 channels × 32 rows a block"),
+    sm90a_candidate<Variant::Swapped128x64>("wgmma, up to 128 channels × 64 rows a block"),
+    sm90a_candidate<Variant::Swapped256x64>("wgmma, up to 256 channels × 64 rows a block"),
+    sm90a_candidate<Variant::Swapped128x128>("wgmma, up to 128 channels × 128 rows a block"),
+    sm90a_candidate<Variant::Swapped256x128>("wgmma, up to 256 channels × 128 rows a block"),
     {Arch::Sm80, Backend::Bespoke, stem_of(Variant::Tile128x256), "mma.sync s8, 128 × 256 outputs a block",
      accepts_large},
     {Arch::Sm80, Backend::Bespoke, stem_of(Variant::Tile64x64), "mma.sync s8, 64 × 64 outputs a block", accepts_medium},
@@ -357,6 +441,7 @@ struct Selection {
   PlanChoice choice;
   ArchChoice arch;
   std::size_t picked = 0;
+  SwappedTiling tiling;                      ///< where a swapped variant is picked
   Variant unaligned_y = Variant::Unaligned;  ///< where rows of y are not aligned, but those of weight and q are
   std::array<KernelSku, kNumVariants> skus;  ///< CUDA
 };
@@ -390,7 +475,9 @@ Result<Selection> select_variants(const QuantizedLinearDescriptor& descriptor, c
   if (on_cpu) return selection;
   for (std::size_t i = 0; i < selection.skus.size(); ++i) selection.skus[i] = sku_of(i);
   const auto picked = static_cast<Variant>(selection.picked);
-  selection.unaligned_y = is_wgmma(picked) ? mma_variant(problem) : picked;
+  selection.unaligned_y = is_sm90a(picked) ? mma_variant(problem) : picked;
+  if (is_swapped(picked))
+    selection.tiling = swapped_tiling(problem, swapped_config(picked, Element::I8, output_of(descriptor)));
   return selection;
 }
 
@@ -416,6 +503,24 @@ bool is_aligned(const void* data, std::int64_t num_rows, std::int64_t stride_byt
   const auto bits = reinterpret_cast<std::uintptr_t>(data) |
                     (num_rows > 1 ? static_cast<std::uintptr_t>(stride_bytes) : std::uintptr_t{0});
   return bits % static_cast<std::uintptr_t>(kVectorBytes) == 0;
+}
+
+/// Boxes of `box_rows` rows of q, and of weight.
+cuda::TensorMapMatrix q_matrix(const QuantizedLinearParams& params, int box_rows) {
+  return {.data = params.q,
+          .element_bytes = 1,
+          .rows = params.m,
+          .columns = params.k,
+          .row_stride_bytes = params.k,
+          .box_rows = box_rows};
+}
+cuda::TensorMapMatrix weight_matrix(const QuantizedLinearParams& params, int box_rows) {
+  return {.data = params.weight,
+          .element_bytes = 1,
+          .rows = params.c_out,
+          .columns = params.k,
+          .row_stride_bytes = params.weight_stride,
+          .box_rows = box_rows};
 }
 
 jit::KernelSpec mma_kernel(const QuantizedLinearConfig& config, const CodeTarget& target) {
@@ -452,12 +557,30 @@ void baracuda_kernel(const __grid_constant__ QuantizedLinearWgmmaParams params) 
   };
 }
 
+jit::KernelSpec swapped_kernel(const QuantizedLinearSwappedConfig& config, const CodeTarget& target) {
+  const auto [weight_element, output_element, channels, rows] = config;
+  return {
+      .name = fmt::format("quantized_linear.{}.{}.wgmma_swapped{}x{}", name_of(weight_element), name_of(output_element),
+                          channels, rows),
+      .text = fmt::format(R"(#include "baracuda/ops/quantized_linear/quantized_linear_swapped_sm90.cuh"
+using namespace baracuda;
+constexpr QuantizedLinearSwappedConfig kConfig{{.weight_element = Element{{{}}}, .output_element = Element{{{}}},
+                                               .channels = {}, .rows = {}}};
+extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
+void baracuda_kernel(const __grid_constant__ QuantizedLinearSwappedParams params) {{ quantized_linear_swapped<kConfig>(params); }}
+)",
+                          static_cast<int>(weight_element), static_cast<int>(output_element), channels, rows),
+      .target = target,
+  };
+}
+
 }  // namespace
 
 std::optional<jit::KernelSpec> quantized_linear_kernel(Variant variant, Element weight_element, Element output_element,
                                                        Arch arch, const CodeTarget& target) {
-  if (!is_wgmma(variant)) return mma_kernel(mma_config(variant, weight_element, output_element), target);
+  if (!is_sm90a(variant)) return mma_kernel(mma_config(variant, weight_element, output_element), target);
   if (arch != Arch::Sm90a || output_element == Element::F64) return std::nullopt;
+  if (is_swapped(variant)) return swapped_kernel(swapped_config(variant, weight_element, output_element), target);
   return wgmma_kernel(wgmma_config(variant, weight_element, output_element), target);
 }
 
@@ -493,7 +616,8 @@ struct QuantizedLinearPlan::State {
   QuantizedLinearParams make_params(const Args& args) const;
   Result<void> launch_mma(const Stream& stream, Variant variant, const QuantizedLinearParams& params) const;
   cuda::LaunchShape wgmma_shape(const QuantizedLinearWgmmaConfig& config, int num_clusters) const;
-  Result<void> launch_wgmma(const Stream& stream, Variant variant, const QuantizedLinearParams& params) const;
+  Result<void> launch_wgmma(const Stream& stream, const QuantizedLinearParams& params) const;
+  Result<void> launch_swapped(const Stream& stream, const QuantizedLinearParams& params) const;
   DynamicRangeQuantizeArgs quantizer_args(const Args& args) const;
 };
 
@@ -607,7 +731,7 @@ Variant QuantizedLinearPlan::State::variant_of(const Args& args) const {
   const auto [m, c_out, k] = std::tuple(descriptor.m, descriptor.c_out, descriptor.k);
   if (!is_aligned(args.act_q_scratch.data, m, k) || !is_aligned(args.weight.data, c_out, args.weight.strides[0]))
     return Variant::Unaligned;
-  if (!is_wgmma(picked())) return picked();
+  if (!is_sm90a(picked())) return picked();
   const bool has_maps =
       cuda::has_tensor_map(args.weight.data, c_out, k, args.weight.strides[0]) &&
       cuda::has_tensor_map(args.y.data, m, c_out, args.y.strides[0] * element_bytes(output_of(descriptor)));
@@ -669,36 +793,45 @@ Result<void> QuantizedLinearPlan::State::ask_for_clusters() {
   return {};
 }
 
-Result<void> QuantizedLinearPlan::State::launch_wgmma(const Stream& stream, Variant variant,
-                                                      const QuantizedLinearParams& linear) const {
-  const auto config = wgmma_config(variant, descriptor.weight_element, output_of(descriptor));
+Result<void> QuantizedLinearPlan::State::launch_wgmma(const Stream& stream, const QuantizedLinearParams& linear) const {
+  const auto config = wgmma_config(picked(), descriptor.weight_element, output_of(descriptor));
   QuantizedLinearWgmmaParams params{};
   params.linear = linear;
   params.set_tiles(config);
   const auto output_bytes = static_cast<int>(element_bytes(config.output_element));
-  const cuda::TensorMapMatrix q{.data = linear.q,
-                                .element_bytes = 1,
-                                .rows = linear.m,
-                                .columns = linear.k,
-                                .row_stride_bytes = linear.k,
-                                .box_rows = config.tile_m()};
-  const cuda::TensorMapMatrix weight{.data = linear.weight,
-                                     .element_bytes = 1,
-                                     .rows = linear.c_out,
-                                     .columns = linear.k,
-                                     .row_stride_bytes = linear.weight_stride,
-                                     .box_rows = config.tile_n() / config.cluster};
   const cuda::TensorMapMatrix y{.data = linear.y,
                                 .element_bytes = output_bytes,
                                 .rows = linear.m,
                                 .columns = linear.c_out,
                                 .row_stride_bytes = linear.y_stride * output_bytes,
                                 .box_rows = config.box_rows()};
-  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, q, &params.q));
-  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, weight, &params.weight));
+  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, q_matrix(linear, config.tile_m()), &params.q));
+  BARACUDA_RETURN_IF_ERROR(
+      cuda::encode_tensor_map(stream, weight_matrix(linear, config.tile_n() / config.cluster), &params.weight));
   BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, y, &params.y));
-  return cuda::launch(*kernels[static_cast<int>(variant)], stream,
-                      wgmma_shape(config, std::min(num_clusters, params.num_tiles)), &params);
+  return cuda::launch(*kernels[selection.picked], stream, wgmma_shape(config, std::min(num_clusters, params.num_tiles)),
+                      &params);
+}
+
+Result<void> QuantizedLinearPlan::State::launch_swapped(const Stream& stream,
+                                                        const QuantizedLinearParams& linear) const {
+  const auto config = swapped_config(picked(), descriptor.weight_element, output_of(descriptor));
+  const SwappedTiling& tiling = selection.tiling;
+  QuantizedLinearSwappedParams params{};
+  params.linear = linear;
+  params.channels = static_cast<int>(tiling.channels);
+  params.split = tiling.split;
+  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, q_matrix(linear, config.rows), &params.q));
+  BARACUDA_RETURN_IF_ERROR(cuda::encode_tensor_map(stream, weight_matrix(linear, params.channels), &params.weight));
+  const auto split = static_cast<std::uint32_t>(tiling.split);
+  const cuda::LaunchShape shape{
+      .grid = {split, static_cast<std::uint32_t>((linear.c_out + tiling.channels - 1) / tiling.channels),
+               static_cast<std::uint32_t>((linear.m + config.rows - 1) / config.rows)},
+      .block = {static_cast<std::uint32_t>(config.num_threads())},
+      .dynamic_shared_bytes = static_cast<std::uint32_t>(config.shared_bytes()),
+      .programmatic_serialization = true,
+      .cluster = split};
+  return cuda::launch(*kernels[selection.picked], stream, shape, &params);
 }
 
 DynamicRangeQuantizeArgs QuantizedLinearPlan::State::quantizer_args(const Args& args) const {
@@ -742,8 +875,9 @@ Result<void> QuantizedLinearPlan::run(const Stream& stream, const Workspace&, co
     return {};
   }
   const Variant variant = state.variant_of(args);
-  const Result<void> launched =
-      is_wgmma(variant) ? state.launch_wgmma(stream, variant, params) : state.launch_mma(stream, variant, params);
+  const Result<void> launched = is_wgmma(variant)     ? state.launch_wgmma(stream, params)
+                                : is_swapped(variant) ? state.launch_swapped(stream, params)
+                                                      : state.launch_mma(stream, variant, params);
   return launched.transform_error(named);
 } catch (...) {
   return internal::thrown_error(kPlan);

@@ -127,4 +127,46 @@ struct QuantizedLinearWgmmaParams {
   }
 };
 
+/// What the kernel for few rows on sm_90a is compiled for. Weights, which are all there is to move, are the first
+/// operand of wgmma and q is the second. A block has `rows` rows and as many channels, at most `channels`, as give
+/// every multiprocessor the same; blocks of a cluster may share them and divide k.
+struct QuantizedLinearSwappedConfig {
+  Element weight_element;  ///< I8 or U8
+  Element output_element;  ///< F32, F16 or Bf16
+  int channels;            ///< 128 or 256: 64 or 128 of each warpgroup
+  int rows;                ///< 32, 64 or 128
+
+  static constexpr int chunk_k() { return 128; }  ///< bytes; a row of the 128-byte swizzle
+  /// Chunks that follow each other in k, in each stage of the ring: as large ones as leave room for several.
+  constexpr int chunks() const { return channels == 128 ? 2 : 1; }
+  constexpr int tile_k() const { return chunks() * chunk_k(); }
+
+  /// Two warpgroups of consumers and the warp of the producer, see QuantizedLinearWgmmaConfig.
+  static constexpr int num_consumer_warps() { return 8; }
+  static constexpr int num_consumers() { return 32 * num_consumer_warps(); }
+  static constexpr int num_threads() { return num_consumers() + 32; }
+
+  // Shared memory: the ring, in each stage the chunks of weight and then those of q; channels; rows; barriers. After
+  // the products the sums of the tile take the ring's place.
+  constexpr int weight_chunk_bytes() const { return channels * chunk_k(); }
+  constexpr int q_chunk_bytes() const { return rows * chunk_k(); }
+  constexpr int stage_bytes() const { return chunks() * (weight_chunk_bytes() + q_chunk_bytes()); }
+  constexpr int stages() const { return 220 * 1024 / stage_bytes(); }
+  constexpr int channels_offset() const { return stages() * stage_bytes(); }
+  constexpr int rows_offset() const { return channels_offset() + channels * (4 + 4 + 1); }
+  constexpr int barriers_offset() const { return rows_offset() + rows * (4 + 4); }
+  constexpr int shared_bytes() const { return barriers_offset() + 2 * stages() * 8; }
+  /// Ints from row to row of the sums. With 4 more than a row has, the 32 that a warp stores at a time, of 8 channels
+  /// and 4 pairs of rows, lie in 32 banks.
+  constexpr int sums_pitch() const { return channels + 4; }
+};
+
+struct QuantizedLinearSwappedParams {
+  TensorMap q;       ///< boxes of `rows` rows
+  TensorMap weight;  ///< boxes of `channels` rows, those of these params
+  QuantizedLinearParams linear;
+  int channels;  ///< of a block, a multiple of 8
+  int split;     ///< blocks of a cluster, each with a part of k: 1 or 2
+};
+
 }  // namespace baracuda

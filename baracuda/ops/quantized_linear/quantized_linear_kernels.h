@@ -13,12 +13,18 @@ namespace baracuda {
 enum class QuantizedLinearVariant : unsigned char {
   WgmmaCluster2,
   Wgmma,
+  Swapped128x32,
+  Swapped256x32,
+  Swapped128x64,
+  Swapped256x64,
+  Swapped128x128,
+  Swapped256x128,
   Tile128x256,
   Tile64x64,
   Tile16x32,
   Unaligned,
 };
-inline constexpr int kNumQuantizedLinearVariants = 6;
+inline constexpr int kNumQuantizedLinearVariants = 12;
 
 /// The kernel's text for a variant; none where the class or the elements have no such variant.
 std::optional<jit::KernelSpec> quantized_linear_kernel(QuantizedLinearVariant variant, Element weight_element,

@@ -123,17 +123,18 @@ TEST_P(QuantizedLinearTest, EdgeCases) {
 TEST_P(QuantizedLinearTest, LargeTilesSanitizer) {
   if (GetParam().device.is_cpu()) GTEST_SKIP() << "tiles of 128 × 256 are CUDA's";
   const Stream stream = *make_stream(GetParam().device);
-  QuantizedLinearCase value = parse("m=129");
+  QuantizedLinearCase value = parse("m=385");
   Desc& d = value.descriptor;
   const auto choice = [&] { return *Plan::choose(d, GetParam().preference, stream.device_info()); };
   const bool has_wgmma = choice().sku.arch == Arch::Sm90a;
   using Variants = std::vector<std::string>;
   for (const std::string& variant :
        has_wgmma ? Variants{"wgmma128x256", "wgmma128x256_cluster2"} : Variants{"tile128x256"}) {
-    // More than a tile for each multiprocessor, the last of them in part.
-    d.c_out = 256 * (stream.device_info().num_multiprocessors / 2 + 3) - 240;
-    const auto is_taken = [&] { return choice().sku.variant == variant; };
+    // More than a tile for each multiprocessor, the last of them in part. The cluster has a block without rows.
+    d.m = variant == "wgmma128x256_cluster2" ? 257 : 385;
+    d.c_out = 256 * (stream.device_info().num_multiprocessors / 4 + 3) - 240;
     d.k = 80;
+    const auto is_taken = [&] { return choice().sku.variant == variant; };
     while (!is_taken() && d.c_out < 100000) d.c_out += 256;
     for (Element weight : {Element::I8, Element::U8})
       for (Element output : {Element::F32, Element::F16, Element::Bf16, Element::F64}) {
@@ -142,11 +143,33 @@ TEST_P(QuantizedLinearTest, LargeTilesSanitizer) {
         d.element = output == Element::F64 ? Element::F64 : Element::F32;
         d.output_element = output;
         d.weight_element = weight;
-        d.k = output == Element::F32 ? 560 : 80;  // the ring of steps along k turns within a tile, and does not
+        // The ring of steps along k turns within a tile, and does not; the oracle's time.
+        d.k = output != Element::F32 ? 80 : variant == "wgmma128x256_cluster2" && !options().full ? 144 : 560;
         ASSERT_TRUE(is_taken()) << variant << ", got " << choice().sku.variant;
         EXPECT_TRUE(passes(value, GetParam()));
       }
   }
+}
+
+/// Channels that a GPU's multiprocessors share in every way: halves of k, several waves, both sizes of blocks.
+TEST_P(QuantizedLinearTest, FewRowsSanitizer) {
+  if (GetParam().device.is_cpu()) GTEST_SKIP() << "blocks with as many channels as fill a GPU are CUDA's";
+  for (const char* fields : {
+           "m=1 c_out=64 k=144 element=bf16",
+           "m=5 c_out=8192 k=400 element=bf16 weight_element=u8 bias_element=f32 activation=relu",
+           "m=31 c_out=8184 k=1296 element=f16",
+           "m=32 c_out=136 k=4112 output_element=bf16 weight_element=u8",
+           "m=3 c_out=28672 k=400 element=bf16 weight_element=u8 activation=silu",
+           "m=2 c_out=70000 k=144 element=bf16",
+           "m=33 c_out=4096 k=656 weight_element=u8 bias_element=f32",
+           "m=64 c_out=264 k=2064 element=bf16 activation=gelu weight_padding=16 y_padding=8",
+           "m=40 c_out=28672 k=80 element=f16 weight_element=u8",
+           "m=65 c_out=4100 k=528 output_element=f32",
+           "m=128 c_out=520 k=1168 element=bf16 weight_element=u8 bias_element=bf16",
+           "m=129 c_out=2056 k=784 element=bf16",
+           "m=250 c_out=8200 k=144 element=f16 weight_element=u8",
+       })
+    EXPECT_TRUE(passes(parse(fields), GetParam()));
 }
 
 /// Every element, activation and bias.
@@ -375,8 +398,8 @@ TEST(QuantizedLinearRules, Choices) {
                  .element = Element::F16,
                  .output_element = Element::F32,
                  .activation = Activation::Silu},
-                h200),
-            "quantized_linear/f16:i8->f32/rcr/silu/tile16x32/sm90a/bespoke");
+                h200, {.force_arch = Arch::Sm89}),
+            "quantized_linear/f16:i8->f32/rcr/silu/tile16x32/sm89@sm90/bespoke");
   EXPECT_EQ(sku({.m = 1, .c_out = 8192, .k = 8190}, h200), "quantized_linear/f32:i8/rcr/-/unaligned/sm90a/bespoke");
   const auto variant = [&](const Desc& d, const PlanPreference& preference = {}) {
     return Plan::choose(d, preference, h200)->sku.variant;
@@ -385,6 +408,15 @@ TEST(QuantizedLinearRules, Choices) {
   constexpr PlanPreference kOld{.force_arch = Arch::Sm80};
   EXPECT_EQ(variant({.m = 128, .c_out = 4096, .k = 4096}, kOld), "tile64x64");
   EXPECT_EQ(variant({.m = 1024, .c_out = 8192, .k = 8192}, kOld), "tile128x256");
+  // As few rows as leave nothing to do but to bring the weights: a multiprocessor's share of the channels, 64 of 8192
+  // but for one half of k, or 224 of 28672.
+  EXPECT_EQ(variant({.m = 1, .c_out = 8192, .k = 8192}), "wgmma_swapped128x32");
+  EXPECT_EQ(variant({.m = 64, .c_out = 4096, .k = 4096}), "wgmma_swapped128x64");
+  EXPECT_EQ(variant({.m = 64, .c_out = 8192, .k = 8192}), "wgmma_swapped128x64");
+  EXPECT_EQ(variant({.m = 64, .c_out = 28672, .k = 8192}), "wgmma_swapped256x64");
+  EXPECT_EQ(variant({.m = 128, .c_out = 8192, .k = 8192}), "wgmma_swapped128x128");
+  EXPECT_EQ(variant({.m = 256, .c_out = 8192, .k = 8192}), "wgmma_swapped256x128");
+  EXPECT_EQ(variant({.m = 512, .c_out = 8192, .k = 8192}), "wgmma128x256");
   // Two and four waves of tiles.
   EXPECT_EQ(variant({.m = 1024, .c_out = 8192, .k = 8192}), "wgmma128x256");
   EXPECT_EQ(variant({.m = 4096, .c_out = 4096, .k = 4096}), "wgmma128x256_cluster2");
@@ -425,7 +457,7 @@ TEST(QuantizedLinearRules, PlansOfAnyMShareKernels) {
     return names;
   };
   EXPECT_EQ(names(1), names(16));
-  EXPECT_EQ(names(17), names(64));
+  EXPECT_EQ(names(33), names(64));
   EXPECT_EQ(names(500), names(1024));
   EXPECT_EQ(names(4096), names(100000));
 }
@@ -691,7 +723,7 @@ TEST_P(QuantizedLinearCudaTest, AddressesPickTheVariant) {
     return (*Plan::select(stream, given.descriptor)).sku(buffers.args())->variant;
   };
   const bool has_wgmma = stream.device_info().arch == Arch::Sm90a;
-  const std::string_view aligned = has_wgmma ? "wgmma128x256" : "tile64x64";
+  const std::string_view aligned = has_wgmma ? "wgmma_swapped128x32" : "tile64x64";
   EXPECT_EQ(variant(""), aligned);
   EXPECT_EQ(variant("weight_padding=16 x_misalignment=4 y_padding=4 y_misalignment=16"), aligned);
   EXPECT_EQ(variant("y_misalignment=4"), "tile64x64");
@@ -844,18 +876,20 @@ TEST(QuantizedLinearKernels, TheOpListsWhatPlansCompile) {
   for (const jit::KernelSpec& kernel : quantized_linear_op().kernels({}, h200)) listed.insert(kernel.name);
   for (Element element : {Element::F32, Element::F16, Element::Bf16, Element::F64})
     for (Element weight : {Element::I8, Element::U8})
-      for (std::int64_t m : {0, 1, 64, 500, 8192})
-        for (std::int64_t k : {64, 65}) {
-          const auto kernels =
-              plan_kernels({.m = m, .c_out = 8192, .k = k, .element = element, .weight_element = weight}, {}, h200);
-          ASSERT_TRUE(kernels) << kernels.error().message;
-          for (const jit::KernelSpec& kernel : *kernels)
-            if (kernel.name.starts_with("quantized_linear")) asked.insert(kernel.name);
-        }
+      for (std::int64_t m : {0, 1, 20, 64, 128, 500, 8192})
+        for (std::int64_t c_out : {8192, 8191, 28672})
+          for (std::int64_t k : {64, 65, 8192}) {
+            const auto kernels =
+                plan_kernels({.m = m, .c_out = c_out, .k = k, .element = element, .weight_element = weight}, {}, h200);
+            ASSERT_TRUE(kernels) << kernels.error().message;
+            for (const jit::KernelSpec& kernel : *kernels)
+              if (kernel.name.starts_with("quantized_linear")) asked.insert(kernel.name);
+          }
   EXPECT_EQ(asked, listed);
   const auto report = Plan::compile({.m = 8, .c_out = 8, .k = 16}, {}, h200);
   ASSERT_TRUE(report) << report.error().message;
-  EXPECT_EQ(report->kernels.size(), 4);  // the quantizer's two, a tile's, and that for rows at any address
+  // The quantizer's two, that by wgmma, those for rows of y and for all rows at any address.
+  EXPECT_EQ(report->kernels.size(), 5);
   EXPECT_TRUE(Plan::compile({.m = 8, .c_out = 8, .k = 8}, {}, DeviceInfo::cpu())->kernels.empty());
 }
 
