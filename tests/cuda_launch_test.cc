@@ -154,7 +154,7 @@ extern "C" __global__ void baracuda_kernel(const __grid_constant__ Params params
   ASSERT_TRUE(kernel) << kernel.error().message;
   LaunchShape shape{.grid = {2, 4}, .block = {128}, .cluster = 2};
   const IotaParams args = params(21);
-  for (const bool programmatic : {false, true}) {
+  for (const bool programmatic : {true, false}) {
     shape.programmatic_serialization = programmatic;
     ASSERT_TRUE(out.fill(stream, 0));
     const auto done = launch(**kernel, stream, shape, &args);

@@ -609,7 +609,7 @@ struct QuantizedLinearPlan::State {
   QuantizedDot cpu_dot{};
 
   Variant picked() const { return static_cast<Variant>(selection.picked); }
-  Result<void> ask_for_clusters();
+  Result<void> ask_for_clusters(int num_multiprocessors);
   Result<void> check(const Args& args) const;
   /// The variant that these args, which have passed `check`, run on. On CUDA.
   Variant variant_of(const Args& args) const;
@@ -676,7 +676,7 @@ Result<QuantizedLinearPlan> QuantizedLinearPlan::select(const Stream& stream, co
     BARACUDA_ASSIGN_OR_RETURN(state->kernels[static_cast<int>(variant)],
                               jit::load_kernel(spec, stream).transform_error(named));
   }
-  BARACUDA_RETURN_IF_ERROR(state->ask_for_clusters().transform_error(named));
+  BARACUDA_RETURN_IF_ERROR(state->ask_for_clusters(stream.device_info().num_multiprocessors).transform_error(named));
   return QuantizedLinearPlan(std::move(state));
 } catch (...) {
   return internal::thrown_error(kPlan);
@@ -785,10 +785,12 @@ cuda::LaunchShape QuantizedLinearPlan::State::wgmma_shape(const QuantizedLinearW
           .cluster = cluster};
 }
 
-Result<void> QuantizedLinearPlan::State::ask_for_clusters() {
+Result<void> QuantizedLinearPlan::State::ask_for_clusters(int num_multiprocessors) {
   const auto& kernel = kernels[selection.picked];
   if (!is_wgmma(picked()) || !kernel) return {};
   const auto config = wgmma_config(picked(), descriptor.weight_element, output_of(descriptor));
+  num_clusters = num_multiprocessors;  // a block fills one
+  if (config.cluster == 1) return {};
   BARACUDA_ASSIGN_OR_RETURN(num_clusters, cuda::max_active_clusters(*kernel, wgmma_shape(config, 1)));
   return {};
 }

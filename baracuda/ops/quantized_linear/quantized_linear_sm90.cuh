@@ -28,9 +28,9 @@
 //   empty[stage]   an arrival of every consumer warp of the cluster: to the producer, whose next copies may overwrite
 //                  the stage, here and in the cluster's other block
 //
-// The next kernel in the stream may start early, and so may this one, while the quantizer runs. It fetches weights then:
-// whatever wrote those has ended, because the quantizer has waited for it before it let this kernel start. All else
-// comes after this kernel's own wait.
+// The next kernel in the stream may start early, and so may this one, while the quantizer runs. It fetches weights
+// then: whatever wrote those has ended, because the quantizer has waited for it before it let this kernel start. All
+// else comes after this kernel's own wait.
 //
 // u8 weights: Σ q·(w − z) = Σ q·w − z·Σ q. Consumers sum q up from shared memory, beside the multiplication.
 

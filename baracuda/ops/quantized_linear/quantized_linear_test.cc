@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -914,6 +915,59 @@ TEST(QuantizedLinearConfigs, EightRowsOfAPieceLieInAllBanks) {
   check(std::integral_constant<int, 64>());
   check(std::integral_constant<int, 128>());
   check(std::integral_constant<int, 256>());
+}
+
+/// Shared memory of the kernels for sm_90a: what the copy engine and wgmma touch lies where the swizzle starts anew, and
+/// nothing overlaps.
+TEST(QuantizedLinearConfigs, SharedMemoryOfSm90aIsAligned) {
+  constexpr int kMost = 232448;
+  for (int cluster : {1, 2}) {
+    const QuantizedLinearWgmmaConfig config{Element::U8, Element::F32, cluster};
+    EXPECT_EQ(config.q_bytes() % 1024, 0);
+    EXPECT_EQ(config.stage_bytes() % 1024, 0);
+    EXPECT_EQ(config.tile_n() / cluster * config.tile_k() % 1024, 0) << "a block's part of the weights";
+    EXPECT_EQ(config.boxes_offset() % 1024, 0);
+    EXPECT_EQ(config.box_bytes() % 1024, 0);
+    EXPECT_GE(config.barriers_offset() - config.channels_offset(), int{sizeof(QuantizedLinearChannels)});
+    EXPECT_EQ(config.barriers_offset() % 8, 0);
+    EXPECT_LE(config.shared_bytes(), kMost);
+  }
+  for (int channels : {128, 256})
+    for (int rows : {32, 64, 128}) {
+      const QuantizedLinearSwappedConfig config{Element::U8, Element::F32, channels, rows};
+      EXPECT_EQ(config.weight_chunk_bytes() % 1024, 0);
+      EXPECT_EQ(config.q_chunk_bytes() % 1024, 0);
+      EXPECT_GE(config.stages(), 3);
+      EXPECT_LE(rows * config.sums_pitch() * 4, config.stages() * config.stage_bytes());
+      EXPECT_EQ(config.sums_pitch() % 4, 0);
+      EXPECT_EQ(config.rows_offset() % 16, 0);
+      EXPECT_EQ(config.barriers_offset() % 8, 0);
+      EXPECT_LE(config.shared_bytes(), kMost);
+      // What a warp stores at a time: of 8 channels and 4 pairs of rows.
+      std::set<int> banks;
+      for (int lane_idx = 0; lane_idx < 32; ++lane_idx)
+        banks.insert((lane_idx % 4 * 2 * config.sums_pitch() + lane_idx / 4) % 32);
+      EXPECT_EQ(banks.size(), 32u);
+    }
+}
+
+TEST(QuantizedLinearConfigs, TilesOfWgmmaCoverTheOutputs) {
+  for (int cluster : {1, 2})
+    for (const auto& [m, c_out, k] : {std::array<std::int64_t, 3>{1, 1, 1},
+                                      {128, 256, 128},
+                                      {129, 257, 129},
+                                      {4096, 8192, 8192},
+                                      {100000, 28672, 16}}) {
+      const QuantizedLinearWgmmaConfig config{Element::I8, Element::Bf16, cluster};
+      QuantizedLinearWgmmaParams params{};
+      params.linear.m = m, params.linear.c_out = c_out, params.linear.k = k;
+      params.set_tiles(config);
+      const std::int64_t rows = 128 * cluster;
+      EXPECT_TRUE(params.tiles_m * rows >= m && (params.tiles_m - 1) * rows < m);
+      EXPECT_TRUE(params.tiles_n * 256 >= c_out && (params.tiles_n - 1) * 256 < c_out);
+      EXPECT_TRUE(params.num_steps * 128 >= k && (params.num_steps - 1) * 128 < k);
+      EXPECT_EQ(params.num_tiles, params.tiles_m * params.tiles_n);
+    }
 }
 
 }  // namespace
