@@ -53,10 +53,12 @@ constexpr bool is_swapped(Variant variant) {
 /// What sm_90a alone has. The copy engine moves their operands.
 constexpr bool is_sm90a(Variant variant) { return is_wgmma(variant) || is_swapped(variant); }
 
-constexpr QuantizedLinearWgmmaConfig wgmma_config(Variant variant, Element weight_element, Element output_element) {
+constexpr QuantizedLinearWgmmaConfig wgmma_config(Variant variant, Element weight_element, Element output_element,
+                                                  Activation activation) {
   return {.weight_element = weight_element,
           .output_element = output_element,
-          .cluster = variant == Variant::WgmmaCluster2 ? 2 : 1};
+          .cluster = variant == Variant::WgmmaCluster2 ? 2 : 1,
+          .long_activation = activation == Activation::Gelu || activation == Activation::Silu};
 }
 
 constexpr QuantizedLinearSwappedConfig swapped_config(Variant variant, Element weight_element, Element output_element) {
@@ -542,17 +544,19 @@ void baracuda_kernel(const __grid_constant__ QuantizedLinearParams params) {{ qu
 }
 
 jit::KernelSpec wgmma_kernel(const QuantizedLinearWgmmaConfig& config, const CodeTarget& target) {
-  const auto [weight_element, output_element, cluster] = config;
+  const auto [weight_element, output_element, cluster, long_activation] = config;
   return {
-      .name = fmt::format("quantized_linear.{}.{}.wgmma{}x{}{}", name_of(weight_element), name_of(output_element),
-                          config.tile_m(), config.tile_n(), cluster > 1 ? fmt::format("_cluster{}", cluster) : ""),
+      .name = fmt::format("quantized_linear.{}.{}.wgmma{}x{}{}{}", name_of(weight_element), name_of(output_element),
+                          config.tile_m(), config.tile_n(), cluster > 1 ? fmt::format("_cluster{}", cluster) : "",
+                          long_activation ? ".long_activation" : ""),
       .text = fmt::format(R"(#include "baracuda/ops/quantized_linear/quantized_linear_sm90.cuh"
 using namespace baracuda;
-constexpr QuantizedLinearWgmmaConfig kConfig{{.weight_element = Element{{{}}}, .output_element = Element{{{}}}, .cluster = {}}};
+constexpr QuantizedLinearWgmmaConfig kConfig{{.weight_element = Element{{{}}}, .output_element = Element{{{}}},
+                                             .cluster = {}, .long_activation = {}}};
 extern "C" __global__ __launch_bounds__(kConfig.num_threads(), 1)
 void baracuda_kernel(const __grid_constant__ QuantizedLinearWgmmaParams params) {{ quantized_linear_wgmma<kConfig>(params); }}
 )",
-                          static_cast<int>(weight_element), static_cast<int>(output_element), cluster),
+                          static_cast<int>(weight_element), static_cast<int>(output_element), cluster, long_activation),
       .target = target,
   };
 }
@@ -577,11 +581,11 @@ void baracuda_kernel(const __grid_constant__ QuantizedLinearSwappedParams params
 }  // namespace
 
 std::optional<jit::KernelSpec> quantized_linear_kernel(Variant variant, Element weight_element, Element output_element,
-                                                       Arch arch, const CodeTarget& target) {
+                                                       Activation activation, Arch arch, const CodeTarget& target) {
   if (!is_sm90a(variant)) return mma_kernel(mma_config(variant, weight_element, output_element), target);
   if (arch != Arch::Sm90a || output_element == Element::F64) return std::nullopt;
   if (is_swapped(variant)) return swapped_kernel(swapped_config(variant, weight_element, output_element), target);
-  return wgmma_kernel(wgmma_config(variant, weight_element, output_element), target);
+  return wgmma_kernel(wgmma_config(variant, weight_element, output_element, activation), target);
 }
 
 Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescriptor& descriptor,
@@ -592,7 +596,7 @@ Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescripto
   if (selection.arch.arch == Arch::Cpu) return kernels;
   for (Variant variant : kernel_variants(descriptor, selection))
     kernels.push_back(*quantized_linear_kernel(variant, descriptor.weight_element, output_of(descriptor),
-                                               selection.arch.arch, selection.arch.target));
+                                               descriptor.activation, selection.arch.arch, selection.arch.target));
   return kernels;
 }
 
@@ -672,7 +676,7 @@ Result<QuantizedLinearPlan> QuantizedLinearPlan::select(const Stream& stream, co
   }
   for (Variant variant : kernel_variants(descriptor, state->selection)) {
     const auto spec = *quantized_linear_kernel(variant, descriptor.weight_element, output_of(descriptor),
-                                               state->selection.arch.arch, target);
+                                               descriptor.activation, state->selection.arch.arch, target);
     BARACUDA_ASSIGN_OR_RETURN(state->kernels[static_cast<int>(variant)],
                               jit::load_kernel(spec, stream).transform_error(named));
   }
@@ -788,7 +792,7 @@ cuda::LaunchShape QuantizedLinearPlan::State::wgmma_shape(const QuantizedLinearW
 Result<void> QuantizedLinearPlan::State::ask_for_clusters(int num_multiprocessors) {
   const auto& kernel = kernels[selection.picked];
   if (!is_wgmma(picked()) || !kernel) return {};
-  const auto config = wgmma_config(picked(), descriptor.weight_element, output_of(descriptor));
+  const auto config = wgmma_config(picked(), descriptor.weight_element, output_of(descriptor), descriptor.activation);
   num_clusters = num_multiprocessors;  // a block fills one
   if (config.cluster == 1) return {};
   BARACUDA_ASSIGN_OR_RETURN(num_clusters, cuda::max_active_clusters(*kernel, wgmma_shape(config, 1)));
@@ -796,7 +800,7 @@ Result<void> QuantizedLinearPlan::State::ask_for_clusters(int num_multiprocessor
 }
 
 Result<void> QuantizedLinearPlan::State::launch_wgmma(const Stream& stream, const QuantizedLinearParams& linear) const {
-  const auto config = wgmma_config(picked(), descriptor.weight_element, output_of(descriptor));
+  const auto config = wgmma_config(picked(), descriptor.weight_element, output_of(descriptor), descriptor.activation);
   QuantizedLinearWgmmaParams params{};
   params.linear = linear;
   params.set_tiles(config);

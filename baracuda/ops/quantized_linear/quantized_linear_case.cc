@@ -270,9 +270,12 @@ class QuantizedLinearOp final : public CaseOp<QuantizedLinearPlan, QuantizedLine
     for (int variant = 0; variant < kNumQuantizedLinearVariants; ++variant)
       for (Element weight : {Element::I8, Element::U8})
         for (Element output : kElements)
-          if (auto kernel = quantized_linear_kernel(static_cast<QuantizedLinearVariant>(variant), weight, output,
-                                                    arch->arch, arch->target))
-            kernels.push_back(*std::move(kernel));
+          for (Activation activation : kActivations) {
+            const auto kernel = quantized_linear_kernel(static_cast<QuantizedLinearVariant>(variant), weight, output,
+                                                        activation, arch->arch, arch->target);
+            const auto is_same = [&](const jit::KernelSpec& other) { return other.name == kernel->name; };
+            if (kernel && std::none_of(kernels.begin(), kernels.end(), is_same)) kernels.push_back(*kernel);
+          }
     return kernels;
   }
 

@@ -70,6 +70,7 @@ struct QuantizedLinearWgmmaConfig {
   Element weight_element;  ///< I8 or U8
   Element output_element;  ///< F32, F16 or Bf16
   int cluster;             ///< 1 or 2
+  bool long_activation;    ///< GELU and SiLU, which are most of the kernel's text; else the others
 
   static constexpr int tile_m() { return 128; }
   static constexpr int tile_n() { return 256; }

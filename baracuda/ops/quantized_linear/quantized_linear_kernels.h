@@ -26,9 +26,11 @@ enum class QuantizedLinearVariant : unsigned char {
 };
 inline constexpr int kNumQuantizedLinearVariants = 12;
 
-/// The kernel's text for a variant; none where the class or the elements have no such variant.
+/// The kernel's text for a variant; none where the class or the elements have no such variant. Activations share
+/// kernels, all or some of them.
 std::optional<jit::KernelSpec> quantized_linear_kernel(QuantizedLinearVariant variant, Element weight_element,
-                                                       Element output_element, Arch arch, const CodeTarget& target);
+                                                       Element output_element, Activation activation, Arch arch,
+                                                       const CodeTarget& target);
 
 /// The kernels that `select` prepares for the descriptor, the quantizer's first; none on the CPU. Errors: as `choose`.
 Result<std::vector<jit::KernelSpec>> plan_kernels(const QuantizedLinearDescriptor& descriptor,

@@ -10,6 +10,7 @@
 #include "baracuda/device/ptx/fence.cuh"
 #include "baracuda/device/ptx/griddepcontrol.cuh"
 #include "baracuda/device/ptx/mbarrier.cuh"
+#include "baracuda/device/ptx/opaque.cuh"
 #include "baracuda/device/ptx/stmatrix.cuh"
 #include "baracuda/device/ptx/wgmma.cuh"
 #include "baracuda/device/schedule/grouped_tiles.cuh"
@@ -145,31 +146,40 @@ struct OutputFragments {
   static constexpr bool kIsF32 = kElement == Element::F32;
   unsigned word[kIsF32 ? 8 : 4];
 
-  void set(const float (&v)[8]) {
+  /// Fragment i of the two.
+  void set(int i, const float (&v)[4]) {
     if constexpr (kIsF32) {
 #pragma unroll
-      for (int i = 0; i < 8; ++i) word[i] = __float_as_uint(from_value<kElement>(v[i]));
+      for (int e = 0; e < 4; ++e) word[4 * i + e] = __float_as_uint(from_value<kElement>(v[e]));
     } else {
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        word[i] =
-            kElement == Element::F16 ? f16x2_of_f32(v[2 * i], v[2 * i + 1]) : bf16x2_of_f32(v[2 * i], v[2 * i + 1]);
+      for (int half = 0; half < 2; ++half)
+        word[2 * i + half] = kElement == Element::F16 ? f16x2_of_f32(v[2 * half], v[2 * half + 1])
+                                                      : bf16x2_of_f32(v[2 * half], v[2 * half + 1]);
     }
   }
 
-  /// Into columns 16 · `pair` … of a box of 16 rows of 128 bytes. Piece c of row r goes to piece c ^ (r % 8), as the
-  /// tensor map says; the 8 rows of a tile of stmatrix then fill all banks.
-  void store(unsigned char* box, int pair, int lane_idx) const {
+  /// Where a lane's outputs for the first pair lie in a box of 16 rows of 128 bytes. Piece c of row r is at piece
+  /// c ^ (r % 8), as the tensor map says; the 8 rows of a tile of stmatrix then fill all banks. Further pairs are an
+  /// exclusive or away, which spares registers for their addresses.
+  static int first_offset(int lane_idx) {
     if constexpr (kIsF32) {
-      const int t = lane_idx % 4;
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int row = lane_idx / 4 + i % 2 * 8, piece = (4 * pair + i / 2 * 2 + t / 2) ^ (row % 8);
-        *reinterpret_cast<Pair<unsigned>*>(box + row * 128 + piece * 16 + t % 2 * 8) = {{word[2 * i], word[2 * i + 1]}};
-      }
+      const int row = lane_idx / 4, t = lane_idx % 4;
+      return row * 128 + ((t / 2) ^ row) * 16 + t % 2 * 8;
     } else {
-      const int row = lane_idx % 16, piece = (2 * pair + lane_idx / 16) ^ (row % 8);
-      ptx::stmatrix_x4(box + row * 128 + piece * 16, word);
+      const int row = lane_idx % 16;
+      return row * 128 + ((lane_idx / 16) ^ (row % 8)) * 16;
+    }
+  }
+  /// Into columns 16 · `pair` … of the box.
+  void store(unsigned char* box, int pair, int first_offset) const {
+    if constexpr (kIsF32) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        *reinterpret_cast<Pair<unsigned>*>(box + (first_offset ^ (pair * 64 + i / 2 * 32)) +
+                                           i % 2 * 8 * 128) = {{word[2 * i], word[2 * i + 1]}};
+    } else {
+      ptx::stmatrix_x4(box + (first_offset ^ (pair * 32)), word);
     }
   }
 };
@@ -253,39 +263,42 @@ inline void consume(const QuantizedLinearWgmmaParams& params, const WgmmaShared<
     }
     using Outputs = OutputFragments<kConfig.output_element>;
     constexpr int kPairs = kConfig.box_columns() / 16, kNumParts = kConfig.tile_n() / kConfig.box_columns();
-    const bool is_long = linear.activation == Activation::Gelu || linear.activation == Activation::Silu;
-    const float floor = linear.activation == Activation::Relu ? 0 : -infinity<float>();
 #pragma unroll
     for (int part = 0; part < kNumParts; ++part) {
-      // Two fragments' values, but for the long activations.
-      const auto set_values = [&](int pair, float(&v)[8]) {
+      const int thread_idx = ptx::opaque(static_cast<int>(threadIdx.x));  // or addresses of all parts would be kept
+      const int warp_idx = thread_idx / 32, lane_idx = thread_idx % 32;
+      const int first_offset = Outputs::first_offset(lane_idx);
+      // A fragment's values ahead of the activation.
+      const auto set_values = [&](int fragment, float(&v)[4]) {
+        const int column = part * kConfig.box_columns() + 8 * fragment + lane_idx % 4 * 2;
+        const auto scales = *reinterpret_cast<const Pair<float>*>(&channels.scale[column]);
+        const auto biases = *reinterpret_cast<const Pair<float>*>(&channels.bias[column]);
+        Pair<unsigned char> zero_points{};
+        if constexpr (kHasZeroPoint)
+          zero_points = *reinterpret_cast<const Pair<unsigned char>*>(&channels.zero_point[column]);
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          const int column = part * kConfig.box_columns() + 16 * pair + 8 * i + lane_idx % 4 * 2;
-          const auto scales = *reinterpret_cast<const Pair<float>*>(&channels.scale[column]);
-          const auto biases = *reinterpret_cast<const Pair<float>*>(&channels.bias[column]);
-          Pair<unsigned char> zero_points{};
-          if constexpr (kHasZeroPoint)
-            zero_points = *reinterpret_cast<const Pair<unsigned char>*>(&channels.zero_point[column]);
-#pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            const int sum = acc[8 * (part * kPairs + pair) + 4 * i + e] - zero_points.value[e % 2] * row_q_sum[e / 2];
-            const float x = scaled_sum(sum, row_scale[e / 2], scales.value[e % 2], biases.value[e % 2]);
-            v[4 * i + e] = x < floor ? 0 : x;
-          }
+        for (int e = 0; e < 4; ++e) {
+          const int sum = acc[4 * (part * 2 * kPairs + fragment) + e] - zero_points.value[e % 2] * row_q_sum[e / 2];
+          v[e] = scaled_sum(sum, row_scale[e / 2], scales.value[e % 2], biases.value[e % 2]);
         }
       };
       unsigned char* const box = shared.box(warp_idx, part % kConfig.boxes_per_warp());
-      if (!is_long) {
+      if constexpr (!kConfig.long_activation) {
         if (lane_idx == 0) ptx::cp_async_bulk_wait_group_read<kConfig.boxes_per_warp() - 1>();
         __syncwarp();  // the box's last outputs are on their way
 #pragma unroll
         for (int pair = 0; pair < kPairs; ++pair) {
-          float v[8];
-          set_values(pair, v);
           Outputs outputs;
-          outputs.set(v);
-          outputs.store(box, pair, lane_idx);
+#pragma unroll
+          for (int i = 0; i < 2; ++i) {
+            float v[4];
+            set_values(2 * pair + i, v);
+            if (linear.activation == Activation::Relu)
+#pragma unroll
+              for (float& value : v) value = activate(Activation::Relu, value);
+            outputs.set(i, v);
+          }
+          outputs.store(box, pair, first_offset);
         }
       } else {
         // Too long to stand here for each value. Registers cannot be indexed, but shared memory can: each lane takes
@@ -295,25 +308,27 @@ inline void consume(const QuantizedLinearWgmmaParams& params, const WgmmaShared<
         __syncwarp();
         float* const slots = reinterpret_cast<float*>(shared.box(warp_idx, 0)) + lane_idx;
 #pragma unroll
-        for (int pair = 0; pair < kPairs; ++pair) {
-          float v[8];
-          set_values(pair, v);
+        for (int i = 0; i < 2 * kPairs; ++i) {
+          float v[4];
+          set_values(i, v);
 #pragma unroll
-          for (int i = 0; i < 8; ++i) slots[(8 * pair + i) * 32] = v[i];
+          for (int e = 0; e < 4; ++e) slots[(4 * i + e) * 32] = v[e];
         }
-#pragma unroll 1
+        // Two at a time, where registers suffice, as two warps leave their scheduler idle with one.
+        constexpr int kAtOnce = kHasZeroPoint || kConfig.output_element == Element::F32 ? 1 : 2;
+#pragma unroll kAtOnce
         for (int i = 0; i < 8 * kPairs; ++i) slots[i * 32] = activate(linear.activation, slots[i * 32]);
         Outputs outputs[kPairs];
 #pragma unroll
-        for (int pair = 0; pair < kPairs; ++pair) {
-          float v[8];
+        for (int i = 0; i < 2 * kPairs; ++i) {
+          float v[4];
 #pragma unroll
-          for (int i = 0; i < 8; ++i) v[i] = slots[(8 * pair + i) * 32];
-          outputs[pair].set(v);
+          for (int e = 0; e < 4; ++e) v[e] = slots[(4 * i + e) * 32];
+          outputs[i / 2].set(i % 2, v);
         }
         __syncwarp();  // every lane has its values back
 #pragma unroll
-        for (int pair = 0; pair < kPairs; ++pair) outputs[pair].store(box, pair, lane_idx);
+        for (int pair = 0; pair < kPairs; ++pair) outputs[pair].store(box, pair, first_offset);
       }
       ptx::fence_proxy_async_shared();
       __syncwarp();

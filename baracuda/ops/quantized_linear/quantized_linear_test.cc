@@ -879,13 +879,19 @@ TEST(QuantizedLinearKernels, TheOpListsWhatPlansCompile) {
     for (Element weight : {Element::I8, Element::U8})
       for (std::int64_t m : {0, 1, 20, 64, 128, 500, 8192})
         for (std::int64_t c_out : {8192, 8191, 28672})
-          for (std::int64_t k : {64, 65, 8192}) {
-            const auto kernels =
-                plan_kernels({.m = m, .c_out = c_out, .k = k, .element = element, .weight_element = weight}, {}, h200);
-            ASSERT_TRUE(kernels) << kernels.error().message;
-            for (const jit::KernelSpec& kernel : *kernels)
-              if (kernel.name.starts_with("quantized_linear")) asked.insert(kernel.name);
-          }
+          for (Activation activation : kActivations)
+            for (std::int64_t k : {64, 65, 8192}) {
+              const auto kernels = plan_kernels({.m = m,
+                                                 .c_out = c_out,
+                                                 .k = k,
+                                                 .element = element,
+                                                 .weight_element = weight,
+                                                 .activation = activation},
+                                                {}, h200);
+              ASSERT_TRUE(kernels) << kernels.error().message;
+              for (const jit::KernelSpec& kernel : *kernels)
+                if (kernel.name.starts_with("quantized_linear")) asked.insert(kernel.name);
+            }
   EXPECT_EQ(asked, listed);
   const auto report = Plan::compile({.m = 8, .c_out = 8, .k = 16}, {}, h200);
   ASSERT_TRUE(report) << report.error().message;
@@ -917,12 +923,12 @@ TEST(QuantizedLinearConfigs, EightRowsOfAPieceLieInAllBanks) {
   check(std::integral_constant<int, 256>());
 }
 
-/// Shared memory of the kernels for sm_90a: what the copy engine and wgmma touch lies where the swizzle starts anew, and
-/// nothing overlaps.
+/// Shared memory of the kernels for sm_90a: what the copy engine and wgmma touch lies where the swizzle starts anew,
+/// and nothing overlaps.
 TEST(QuantizedLinearConfigs, SharedMemoryOfSm90aIsAligned) {
   constexpr int kMost = 232448;
   for (int cluster : {1, 2}) {
-    const QuantizedLinearWgmmaConfig config{Element::U8, Element::F32, cluster};
+    const QuantizedLinearWgmmaConfig config{Element::U8, Element::F32, cluster, false};
     EXPECT_EQ(config.q_bytes() % 1024, 0);
     EXPECT_EQ(config.stage_bytes() % 1024, 0);
     EXPECT_EQ(config.tile_n() / cluster * config.tile_k() % 1024, 0) << "a block's part of the weights";
@@ -958,7 +964,7 @@ TEST(QuantizedLinearConfigs, TilesOfWgmmaCoverTheOutputs) {
                                       {129, 257, 129},
                                       {4096, 8192, 8192},
                                       {100000, 28672, 16}}) {
-      const QuantizedLinearWgmmaConfig config{Element::I8, Element::Bf16, cluster};
+      const QuantizedLinearWgmmaConfig config{Element::I8, Element::Bf16, cluster, false};
       QuantizedLinearWgmmaParams params{};
       params.linear.m = m, params.linear.c_out = c_out, params.linear.k = k;
       params.set_tiles(config);
