@@ -1,4 +1,5 @@
-// Sums and products without loss: a value as the unevaluated sum of two, |lo| ≤ ulp(hi) / 2 after each step here.
+// Sums and products without loss: a value as the unevaluated sum of two, |lo| ≤ ulp(hi) / 2 after each step here but
+// reciprocal.
 // Dekker, Numerische Mathematik 18, 1971; Ogita, Rump, Oishi, SIAM J. Sci. Comput. 26, 2005.
 
 #if defined(BARACUDA_DEVICE_NUMERIC_DOUBLE_WORD) == defined(HWY_TARGET_TOGGLE)  // once per instruction set
@@ -53,7 +54,7 @@ DoubleWord<V> add(DoubleWord<V> a, DoubleWord<V> b) {
   return fast_two_sum(sum.hi, sum.lo + (a.lo + b.lo));
 }
 
-/// 1 / d to about twice the precision, for d of moderate size: hi is a guess that lo mends.
+/// 1 / d to about twice the precision, for d of moderate size. Of an f32 hi is a guess that lo mends, up to 2^−20 of it.
 template <class V>
 DoubleWord<V> reciprocal(DoubleWord<V> d) {
   V r;

@@ -34,8 +34,8 @@ V erfc(V x) {
   const V t = (inside - k) / (inside + k);
   const DoubleWord<V> ratio = divide(fast_two_sum(V(1.25), erfcx_tail(t)), two_sum(V(1), inside + inside));
   const DoubleWord<V> square = two_product(inside, inside);
-  const ExpFactor<V> e = exp_factor(-square.hi, -square.lo);
-  const V large = scale(ratio.hi + fma(ratio.hi, e.p, fma(ratio.lo, e.p, ratio.lo)), e.k);
+  const ExpFactor<V> e = quick_exp_factor(-square.hi, -square.lo);
+  const V large = scale(times_one_plus(ratio, e.p), e.k);
   return where(a < V(0.5), small, where(x < V(0), V(2) - large, large));
 }
 

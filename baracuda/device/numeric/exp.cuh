@@ -18,8 +18,7 @@ BARACUDA_NUMERIC_BEGIN
 template <class V>
 struct ExpArgument {
   V r, r_lo;
-  V k;
-  IntOf<V> k_integer;
+  IntOf<V> k;
 };
 template <class V>
 ExpArgument<V> exp_argument(V x) {
@@ -27,7 +26,7 @@ ExpArgument<V> exp_argument(V x) {
   const V high = fma(-k.value, constant<V>(0x1.62e42fefa39efp-1, 0x1.62e43p-1f), x);
   const V low = k.value * constant<V>(0x1.abc9e3b39803fp-56, -0x1.05c61p-29f);
   const V r = high - low;
-  return {r, (high - r) - low, k.value, k.integer};
+  return {r, (high - r) - low, k.integer};
 }
 
 /// Where e^x is 0 or infinite, with a margin: beyond it x is replaced, so that k stays small. NaN stays.
@@ -37,27 +36,46 @@ V clamp_to_exp_range(V x) {
   return where(x < low, low, where(x > high, high, x));
 }
 
-/// e^(x + x_lo) as (1 + p) · 2^k, |p| < 0.42: y + y · p rounds the product with y once. |x_lo| ≤ ulp(x), x within
-/// the range of clamp_to_exp_range.
+/// e^(x + x_lo) as (1 + p) · 2^k, |p.hi| < 0.42, |p.lo| < 0.07. |x_lo| ≤ ulp(x), x within the range of
+/// clamp_to_exp_range.
 template <class V>
 struct ExpFactor {
-  V p;
+  DoubleWord<V> p;
   IntOf<V> k;
 };
+/// So that 1 + p is good to about a tenth of an ulp before it is rounded.
 template <class V>
 ExpFactor<V> exp_factor(V x, V x_lo) {
-  const V log2_e = constant<V>(0x1.71547652b82fep0, 0x1.715476p0f);
-  const V log2_e_lo = constant<V>(0x1.777d0ffda0d24p-56, 0x1.4ae0cp-26f);
-  const Rounded<V> k = round_to_integer(x * log2_e);
-  const V r = fma(x, log2_e, -k.value) + fma(x, log2_e_lo, x_lo * log2_e);
-  return {r * exp2_tail(r), k.integer};
+  const ExpArgument<V> a = exp_argument(x);
+  const DoubleWord<V> r = fast_two_sum(a.r, a.r_lo + x_lo);
+  return {{r.hi, fma(r.hi * r.hi, expm1_tail(r.hi), fma(r.hi, r.lo, r.lo))}, a.k};
+}
+/// So that a product with it by times_one_plus is within 2 ulp after that is rounded: of f32, all of whose values can be
+/// tried, with p.lo = 0.
+template <class V>
+ExpFactor<V> quick_exp_factor(V x, V x_lo) {
+  if constexpr (kIsF64<V>) {
+    return exp_factor(x, x_lo);
+  } else {
+    const V log2_e = V(0x1.715476p0f), log2_e_lo = V(0x1.4ae0cp-26f);
+    const Rounded<V> k = round_to_integer(x * log2_e);
+    const V r = fma(x, log2_e, -k.value) + fma(x, log2_e_lo, x_lo * log2_e);
+    return {{r * exp2_tail(r), V(0)}, k.integer};
+  }
+}
+/// y · (1 + p) of a quick_exp_factor.
+template <class V>
+V times_one_plus(DoubleWord<V> y, DoubleWord<V> p) {
+  V lo = fma(y.lo, p.hi, y.lo);
+  if constexpr (kIsF64<V>) lo = fma(y.hi, p.lo, lo);
+  return y.hi + fma(y.hi, p.hi, lo);
 }
 
 /// e^x · 2^(extra), rounded once more: for functions whose terms overflow where they do not.
 template <class V>
 V exp_times_power_of_two(V x, int extra) {
   const ExpArgument<V> a = exp_argument(clamp_to_exp_range(x));
-  return scale(V(1) + fma(a.r * a.r, expm1_tail(a.r), a.r), a.k_integer + IntOf<V>(extra));
+  return scale(V(1) + fma(a.r * a.r, expm1_tail(a.r), a.r), a.k + IntOf<V>(extra));
 }
 
 /// e^x.
@@ -84,7 +102,7 @@ V expm1(V x) {
   const ExpArgument<V> a = exp_argument(where(x < low, low, where(x > high, high, x)));
   // e^x − 1 = 2^k · ((e^r − 1) + (1 − 2^−k)). From k = 64 on the −1 is far below the last bit.
   const V small = a.r + fma(a.r * a.r, expm1_tail(a.r), a.r_lo);
-  const IntOf<V> k = a.k_integer;
+  const IntOf<V> k = a.k;
   const V rest = V(1) - where(k > IntOf<V>(64), V(0), power_of_two<V>(-where(k > IntOf<V>(64), IntOf<V>(0), k)));
   return where(x == V(0), x, scale(small + rest, k));
 }

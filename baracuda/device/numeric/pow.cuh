@@ -45,7 +45,8 @@ V pow(V x, V y) {
   const V lo = where(hi == product, fma(y, logarithm.lo, fma(y, logarithm.hi, -product)), V(0));
   const DoubleWord<V> argument = fast_two_sum(hi, lo);
   const ExpFactor<V> e = exp_factor(argument.hi, argument.lo);
-  const V finite = scale(V(1) + e.p, e.k);
+  const DoubleWord<V> mantissa = fast_two_sum(V(1), e.p.hi);
+  const V finite = scale(mantissa.hi + (mantissa.lo + e.p.lo), e.k);
 
   const MaskOf<V> is_limit = (ax == V(0)) | (ax == infinity<V>()) | (ay == infinity<V>());
   const MaskOf<V> grows = select_mask(ax > V(1), y > V(0), y < V(0));
