@@ -17,7 +17,7 @@ CUtensorMapDataType type_of(int element_bytes) {
   switch (element_bytes) {
     case 1: return CU_TENSOR_MAP_DATA_TYPE_UINT8;
     case 2: return CU_TENSOR_MAP_DATA_TYPE_UINT16;
-    default: return CU_TENSOR_MAP_DATA_TYPE_UINT32;
+    default: assert(element_bytes == 4); return CU_TENSOR_MAP_DATA_TYPE_UINT32;
   }
 }
 
@@ -28,7 +28,7 @@ bool has_tensor_map(const void* data, std::int64_t rows, std::int64_t columns, s
   constexpr std::int64_t kMaxStride = (std::int64_t{1} << 40) - kAlignment;
   if (rows < 1 || rows > kMaxSize || columns < 1 || columns > kMaxSize) return false;
   if (reinterpret_cast<std::uintptr_t>(data) % static_cast<std::uintptr_t>(kAlignment) != 0) return false;
-  return rows == 1 || (row_stride_bytes % kAlignment == 0 && row_stride_bytes <= kMaxStride);
+  return rows == 1 || (row_stride_bytes % kAlignment == 0 && row_stride_bytes > 0 && row_stride_bytes <= kMaxStride);
 }
 
 Result<void> encode_tensor_map(const Stream& stream, const TensorMapMatrix& matrix, TensorMap* map) {

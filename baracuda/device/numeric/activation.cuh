@@ -1,6 +1,6 @@
-// Activations for one value or a vector of them, as max(v, 0) − a · h, a = |v|. Of v · g(v) with g(v) + g(−v) = 1 that is
-// h = g(−a), at most a half; h becomes small as an exponential of a does. silu and gelu are within 2 ulp of the exact
-// value, mish within 4; gelu_tanh rounds the argument of its exponential, which counts as often as that is large.
+// Activations for one value or a vector of them, as max(v, 0) − a · h, a = |v|. Of v · g(v) with g(v) + g(−v) = 1 it
+// is h = g(−a), at most a half; h becomes small as an exponential of a does. silu and gelu are within 2 ulp of the
+// exact value, mish within 4; gelu_tanh rounds the argument of its exponential, which counts as often as that is large.
 
 #if defined(BARACUDA_DEVICE_NUMERIC_ACTIVATION) == defined(HWY_TARGET_TOGGLE)  // once per instruction set
 #ifdef BARACUDA_DEVICE_NUMERIC_ACTIVATION

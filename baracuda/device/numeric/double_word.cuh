@@ -54,7 +54,8 @@ DoubleWord<V> add(DoubleWord<V> a, DoubleWord<V> b) {
   return fast_two_sum(sum.hi, sum.lo + (a.lo + b.lo));
 }
 
-/// 1 / d to about twice the precision, for d of moderate size. Of an f32 hi is a guess that lo mends, up to 2^−20 of it.
+/// 1 / d to about twice the precision, for d of moderate size. Of an f32 hi is a guess, which lo, up to 2^−20 of it,
+/// mends.
 template <class V>
 DoubleWord<V> reciprocal(DoubleWord<V> d) {
   V r;

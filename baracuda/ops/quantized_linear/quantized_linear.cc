@@ -251,7 +251,7 @@ struct SwappedTiling {
 };
 
 /// As many channels a block as give each multiprocessor the same number of blocks. Two halves of k are taken where that
-/// leaves fewer idle, or lets blocks have more channels for the q that they load.
+/// leaves fewer idle, or lets blocks have more channels as fast: more weights are on their way then, for the same q.
 SwappedTiling swapped_tiling(const Problem& problem, const QuantizedLinearSwappedConfig& config) {
   constexpr std::int64_t kFewestChannels = 32;
   const auto [m, c_out, k] = std::tuple(problem.descriptor.m, problem.descriptor.c_out, problem.descriptor.k);
@@ -271,7 +271,7 @@ SwappedTiling swapped_tiling(const Problem& problem, const QuantizedLinearSwappe
     const double products = k_part * config.channels * config.rows / (0.8 * kProducts);
     tiling.clocks = waves * (std::max({from_memory, from_l2, products}) + kWaveClocks);
     constexpr std::int64_t kMostBlocks = 65535;  // along y and z
-    if (tiling.clocks < best.clocks && std::max(tiles, row_tiles) <= kMostBlocks) best = tiling;
+    if (tiling.clocks <= best.clocks && std::max(tiles, row_tiles) <= kMostBlocks) best = tiling;
   }
   return best;
 }
@@ -736,9 +736,9 @@ Variant QuantizedLinearPlan::State::variant_of(const Args& args) const {
   if (!is_aligned(args.act_q_scratch.data, m, k) || !is_aligned(args.weight.data, c_out, args.weight.strides[0]))
     return Variant::Unaligned;
   if (!is_sm90a(picked())) return picked();
-  const bool has_maps =
-      cuda::has_tensor_map(args.weight.data, c_out, k, args.weight.strides[0]) &&
-      cuda::has_tensor_map(args.y.data, m, c_out, args.y.strides[0] * element_bytes(output_of(descriptor)));
+  const std::int64_t y_stride = m > 1 ? args.y.strides[0] * element_bytes(output_of(descriptor)) : 0;
+  const bool has_maps = cuda::has_tensor_map(args.weight.data, c_out, k, args.weight.strides[0]) &&
+                        cuda::has_tensor_map(args.y.data, m, c_out, y_stride);
   return has_maps ? picked() : selection.unaligned_y;
 }
 
@@ -796,7 +796,11 @@ Result<void> QuantizedLinearPlan::State::ask_for_clusters(int num_multiprocessor
   num_clusters = num_multiprocessors;  // a block fills one
   if (config.cluster == 1) return {};
   BARACUDA_ASSIGN_OR_RETURN(num_clusters, cuda::max_active_clusters(*kernel, wgmma_shape(config, 1)));
-  return {};
+  if (num_clusters > 0) return {};
+  return Error::unsupported(
+      fmt::format("the device, or the part of it that this process has, runs no cluster of {} blocks with {} bytes of "
+                  "shared memory",
+                  config.cluster, config.shared_bytes()));
 }
 
 Result<void> QuantizedLinearPlan::State::launch_wgmma(const Stream& stream, const QuantizedLinearParams& linear) const {

@@ -409,8 +409,8 @@ TEST(QuantizedLinearRules, Choices) {
   constexpr PlanPreference kOld{.force_arch = Arch::Sm80};
   EXPECT_EQ(variant({.m = 128, .c_out = 4096, .k = 4096}, kOld), "tile64x64");
   EXPECT_EQ(variant({.m = 1024, .c_out = 8192, .k = 8192}, kOld), "tile128x256");
-  // As few rows as leave nothing to do but to bring the weights: a multiprocessor's share of the channels, 64 of 8192
-  // but for one half of k, or 224 of 28672.
+  // As few rows as leave nothing to do but to bring the weights: a multiprocessor's share of the channels, 128 of 8192
+  // for one half of k, or 224 of 28672.
   EXPECT_EQ(variant({.m = 1, .c_out = 8192, .k = 8192}), "wgmma_swapped128x32");
   EXPECT_EQ(variant({.m = 64, .c_out = 4096, .k = 4096}), "wgmma_swapped128x64");
   EXPECT_EQ(variant({.m = 64, .c_out = 8192, .k = 8192}), "wgmma_swapped128x64");
@@ -829,8 +829,8 @@ TEST_P(QuantizedLinearCudaTest, SizesPast2To31) {
   struct Size {
     std::int64_t m, c_out, k;
   };
-  for (const auto& [m, c_out, k] : {Size{(std::int64_t{1} << 31) / 4096 + 130, 16, 4096},
-                                    Size{16, (std::int64_t{1} << 31) / 4096 + 130, 4096}, Size{70000, 32784, 16}}) {
+  for (const auto& [m, c_out, k] : {Size{(std::int64_t{1} << 31) / 4096 + 136, 16, 4096},
+                                    Size{16, (std::int64_t{1} << 31) / 4096 + 136, 4096}, Size{70000, 32784, 16}}) {
     const auto buffer = [&](std::int64_t bytes, unsigned char value) {
       auto made = Buffer::allocate(stream, bytes);
       EXPECT_TRUE(made && made->fill(stream, value));
