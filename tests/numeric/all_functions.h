@@ -1,5 +1,6 @@
 // All of baracuda/device/numeric/. No guard: with Highway it is read once per instruction set, as they are.
 
+#include "baracuda/device/numeric/activation.cuh"
 #include "baracuda/device/numeric/convert.cuh"
 #include "baracuda/device/numeric/erf.cuh"
 #include "baracuda/device/numeric/exp.cuh"

@@ -93,6 +93,12 @@ const Unary kUnary[] = {
     {"softplus", &baracuda::softplus<float>, &baracuda::softplus<double>,
      [](double x) { return std::fmax(x, 0.) + std::log1p(std::exp(-std::fabs(x))) + (x - x); },
      [](Quad x) { return isnanq(x) ? x : fmaxq(x, 0) + log1pq(expq(-fabsq(x))); }, -40, 40},
+    {"silu", &baracuda::silu<float>, &baracuda::silu<double>,
+     [](double x) { return x * sigmoid_of(x, std::exp(-std::fabs(x))); },
+     [](Quad x) { return x * sigmoid_of(x, expq(-fabsq(x))); }, -750, 40},
+    {"gelu", &baracuda::gelu<float>, &baracuda::gelu<double>,
+     [](double x) { return static_cast<double>(x * erfcl(-x * sqrtl(0.5L)) / 2); },
+     [](Quad x) { return x * erfcq(-x * M_SQRT1_2q) / 2; }, -39, 9},
     {"rsqrt", &baracuda::rsqrt<float>, &baracuda::rsqrt<double>, [](double x) { return 1 / std::sqrt(x); },
      [](Quad x) { return 1 / sqrtq(x); }, 0, 4},
 };
