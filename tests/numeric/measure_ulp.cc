@@ -1,7 +1,7 @@
 // Measures the functions of baracuda/device/numeric/, for the table of docs/numeric.md: the scalar text, f32 against
 // glibc's double functions, f64 against libquadmath. Not part of any build:
 //
-//   g++ -std=c++20 -O2 -mfma -fno-math-errno -ffp-contract=off -I. tests/numeric/measure_ulp.cc -lquadmath
+//   g++ -std=gnu++20 -O2 -mfma -fno-math-errno -ffp-contract=off -I. tests/numeric/measure_ulp.cc -lquadmath
 //   ./a.out f32 1           # every f32: some minutes a function. 61: each 61st bit pattern. Pairs are random
 //   ./a.out f64 10000000    # so many points, random bit patterns and dense ranges; also: f64 1000000 sin
 //
@@ -91,7 +91,7 @@ const Unary kUnary[] = {
      [](double x) { return sigmoid_of(x, std::exp(-std::fabs(x))); },
      [](Quad x) { return sigmoid_of(x, expq(-fabsq(x))); }, -40, 40},
     {"softplus", &baracuda::softplus<float>, &baracuda::softplus<double>,
-     [](double x) { return std::fmax(x, 0.) + std::log1p(std::exp(-std::fabs(x))) + (x - x); },
+     [](double x) { return std::isnan(x) ? x : std::fmax(x, 0.) + std::log1p(std::exp(-std::fabs(x))); },
      [](Quad x) { return isnanq(x) ? x : fmaxq(x, 0) + log1pq(expq(-fabsq(x))); }, -40, 40},
     {"silu", &baracuda::silu<float>, &baracuda::silu<double>,
      [](double x) { return x * sigmoid_of(x, std::exp(-std::fabs(x))); },

@@ -156,6 +156,9 @@ ROWS = [
     ("log1p_tail", "(log(1 + f) − f + f²/2) / f³, √½ ≤ 1 + f ≤ √2; error relative to log(1 + f)",
      series(lambda f: (mp.log1p(f) - f + f * f / 2) / f ** 3, lambda k, f: (-f) ** k / (k + 3), mpf("0.02")),
      lambda f: f * f + mpf("1e-4"), ("-0.2930", "0.4143"), ("-0.2930", "0.4143"), 8, 19),
+    ("log1p_of_fraction_tail", "(log(1 + y) − y) / y², 0 ≤ y ≤ 1; error relative to log(1 + y)",
+     series(lambda y: (mp.log1p(y) - y) / y ** 2, lambda k, y: -(-y) ** k / (k + 2), mpf("0.02")),
+     lambda y: y * y / mp.log1p(y) + mpf("1e-4"), (0, 1), (0, 1), 8, 20),
     ("atanh_tail", "(2 artanh(s) / s − 2 − 2z/3) / z² of z = s², |s| ≤ (√2 − 1) / (√2 + 1); error relative to\n"
      "/// artanh(s)",
      sqrt_argument(lambda s: (2 * mp.atanh(s) / s - 2 - 2 * s * s / 3) / s ** 4, lambda k, z: 2 * z ** k / (2 * k + 5)),

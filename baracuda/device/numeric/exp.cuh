@@ -50,7 +50,7 @@ ExpFactor<V> exp_factor(V x, V x_lo) {
   const DoubleWord<V> r = fast_two_sum(a.r, a.r_lo + x_lo);
   return {{r.hi, fma(r.hi * r.hi, expm1_tail(r.hi), fma(r.hi, r.lo, r.lo))}, a.k};
 }
-/// So that a product with it by times_one_plus is within 2 ulp: of f32, all of whose values can be tried, with p.lo = 0.
+/// So that a product with it by times_one_plus is within 2 ulp. Of f32, all of whose values can be tried, p.lo is 0.
 template <class V>
 ExpFactor<V> quick_exp_factor(V x, V x_lo) {
   if constexpr (kIsF64<V>) {

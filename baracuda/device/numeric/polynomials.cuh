@@ -56,6 +56,23 @@ V log1p_tail(V x) {
   }
 }
 
+/// (log(1 + y) − y) / y², 0 ≤ y ≤ 1; error relative to log(1 + y):
+/// f32 2^-27.22, f64 2^-56.7.
+template <class V>
+V log1p_of_fraction_tail(V x) {
+  if constexpr (kIsF64<V>) {
+    return horner(x, -0x1.fffffffffffefp-2, 0x1.55555555547f2p-2, -0x1.ffffffff8939fp-3, 0x1.99999988bbdbap-3,
+                  -0x1.555553e241bfap-3, 0x1.249233e92a96ap-3, -0x1.fffe47a6faa03p-4, 0x1.c70f44a205579p-4,
+                  -0x1.994cb50a499cfp-4, 0x1.72ff3e2283b07p-4, -0x1.5065da69b4bbbp-4, 0x1.2cb8de468366fp-4,
+                  -0x1.0286eb63b841p-4, 0x1.9ce2aa549062fp-5, -0x1.25ffc67243a53p-5, 0x1.65768016ff11cp-6,
+                  -0x1.625aa71071519p-7, 0x1.0f7ebedf5fd9ep-8, -0x1.2afe07b9f6b86p-10, 0x1.a2a7c140f5c6ep-13,
+                  -0x1.16c494dc66a03p-16);
+  } else {
+    return horner(x, -0x1.ffffd2p-2f, 0x1.554dd4p-2f, -0x1.ff249ep-3f, 0x1.9350cap-3f, -0x1.3a5782p-3f, 0x1.b4ffb2p-4f,
+                  -0x1.d76abep-5f, 0x1.49f7ccp-6f, -0x1.b10464p-9f);
+  }
+}
+
 /// (2 artanh(s) / s − 2 − 2z/3) / z² of z = s², |s| ≤ (√2 − 1) / (√2 + 1); error relative to
 /// artanh(s):
 /// f32 2^-41.93, f64 2^-71.93.

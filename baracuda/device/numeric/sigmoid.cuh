@@ -24,7 +24,8 @@ V sigmoid(V x) {
 /// log(1 + e^x) = max(x, 0) + log(1 + e^−|x|). The logarithm of sigmoid(x) is −softplus(−x).
 template <class V>
 V softplus(V x) {
-  return where(x < V(0), V(0), x) + log1p_of<V>({exp(-abs(x)), V(0)}, IntOf<V>(0));
+  const V y = exp(-abs(x));
+  return where(x < V(0), V(0), x) + fma(y * y, log1p_of_fraction_tail(y), y);
 }
 
 BARACUDA_NUMERIC_END
