@@ -126,8 +126,10 @@ DynamicRangeQuantizeConfig make_config(const DynamicRangeQuantizeDescriptor& des
                                     .row_threads = vectors ? 8 : 32};
   const std::int64_t pieces = (row_elems(descriptor.shape) + config.piece_elems() - 1) / config.piece_elems();
   const int step = vectors ? 2 : 8;
-  while (config.row_threads < 256 && pieces > config.row_threads * config.pieces_per_thread())
-    config.row_threads *= step;
+  // Few rows leave most multiprocessors idle: what counts is how soon one has done a row.
+  constexpr std::int64_t kFewRows = 128;
+  const int wanted_pieces = num_rows(descriptor.shape) <= kFewRows ? 2 : config.pieces_per_thread();
+  while (config.row_threads < 256 && pieces > config.row_threads * wanted_pieces) config.row_threads *= step;
   return config;
 }
 

@@ -5,6 +5,7 @@
 #include "baracuda/device/numeric/element.cuh"
 #include "baracuda/device/numeric/quantize.cuh"
 #include "baracuda/device/ptx/griddepcontrol.cuh"
+#include "baracuda/device/ptx/max_x2.cuh"
 #include "baracuda/device/ptx/min_max.cuh"
 #include "baracuda/device/schedule/flat_index.cuh"
 #include "baracuda/device/vector/codes.cuh"
@@ -30,6 +31,12 @@ struct PartRange<true, Value> {
   void add(Value x) { magnitude = max_or_nan(magnitude, abs(x)); }
   void merge(const PartRange& other) { magnitude = max_or_nan(magnitude, other.magnitude); }
   PartRange of_neighbour(int mask) const { return {__shfl_xor_sync(0xffffffff, magnitude, mask)}; }
+  /// Of all lanes. Magnitudes of f32 are in the order of their bits, NaN the greatest.
+  PartRange of_warp() const
+    requires(sizeof(Value) == 4)
+  {
+    return {__uint_as_float(__reduce_max_sync(0xffffffff, __float_as_uint(magnitude)))};
+  }
   RowRange<Value> row() const { return {magnitude, 0, 0}; }
 };
 
@@ -60,6 +67,8 @@ struct RowQuantizer {
   RowQuantizer(const RowQuantization<Value>& row, int q_min, int q_max)
       : row(row), scale(row.scale), q_min(q_min), q_max(q_max), regular(row.finite() && scale.regular()) {}
 
+  /// Where nothing is to be added or clamped, only the low byte is right.
+  template <bool kClamps>
   int code(Value x) const {
     // Of a regular row no quotient is beyond 255 (f64 with a subnormal scale: 383), so that the sum has the integer in
     // its low bits.
@@ -69,6 +78,7 @@ struct RowQuantizer {
     else
       quotient = scale.quotient(x);
     const auto shifted = bits(quotient + kRounder<Value>);
+    if constexpr (!kClamps) return static_cast<int>(shifted);
     return clamp_code(static_cast<int>(shifted - bits(kRounder<Value>)) + row.zero_point, q_min, q_max);
   }
   /// Of any row.
@@ -92,13 +102,50 @@ struct RowPiece<kConfig, false> {
   void unpack_to(ComputeOf<kConfig.element> (&values)[1]) const { values[0] = to_value<kConfig.element>(data); }
 };
 
+/// The range of a thread's pieces.
+template <DynamicRangeQuantizeConfig kConfig>
+struct PiecesRange {
+  static constexpr bool kInPairs = kConfig.variant == DynamicRangeQuantizeVariant::Vectors && kConfig.symmetric &&
+                                   element_bytes(kConfig.element) == 2;
+  PartRange<kConfig.symmetric, ComputeOf<kConfig.element>> range{};
+  Vector16 magnitudes{};  ///< in the first word, where there are pairs
+
+  void add(const RowPiece<kConfig>& piece) {
+    if constexpr (kInPairs) {
+#pragma unroll
+      for (unsigned word : piece.data.word) {
+        const unsigned pair = word & 0x7fff7fffu;  // without signs
+        magnitudes.word[0] = kConfig.element == Element::F16 ? ptx::max_or_nan_f16x2(magnitudes.word[0], pair)
+                                                             : ptx::max_or_nan_bf16x2(magnitudes.word[0], pair);
+      }
+    } else {
+      add_values(piece);
+    }
+  }
+  PartRange<kConfig.symmetric, ComputeOf<kConfig.element>> of_thread() {
+    if constexpr (kInPairs) add_values({magnitudes});
+    return range;
+  }
+
+ private:
+  void add_values(const RowPiece<kConfig>& piece) {
+    ComputeOf<kConfig.element> values[kConfig.piece_elems()];
+    piece.unpack_to(values);
+#pragma unroll
+    for (auto value : values) range.add(value);
+  }
+};
+
 /// The range of a row from those of its threads, the same for all of them. Every thread of the block calls it.
 template <DynamicRangeQuantizeConfig kConfig, class Range>
 inline Range reduce_range(Range range, int parity) {
-  constexpr int kWarps = kConfig.num_threads() / 32;
+  constexpr int kWarps = kConfig.num_threads() / 32, kLanes = kConfig.row_threads < 32 ? kConfig.row_threads : 32;
+  if constexpr (kLanes == 32 && requires { range.of_warp(); }) {
+    range = range.of_warp();
+  } else {
 #pragma unroll
-  for (int mask = (kConfig.block_per_row() ? 32 : kConfig.row_threads) / 2; mask > 0; mask /= 2)
-    range.merge(range.of_neighbour(mask));
+    for (int mask = kLanes / 2; mask > 0; mask /= 2) range.merge(range.of_neighbour(mask));
+  }
   if constexpr (kConfig.block_per_row()) {
     // Two sets, taken in turn: the barrier of one row also tells that the row before it has been read.
     __shared__ Range of_warps[2][kWarps];
@@ -122,7 +169,10 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
   const int lane_idx = static_cast<int>(threadIdx.x) & (kLanes - 1);
   constexpr long long kRowsPerBlock = kConfig.num_threads() / kLanes;
   const long long num_pieces = params.row_elems / kElems;
+  const int num_kept = num_pieces < kKept * kLanes ? static_cast<int>(num_pieces) : kKept * kLanes;
   const bool wide = params.num_rows > 0x7fffffff;
+  // Symmetric codes of regular rows are within ±q_max by themselves.
+  const bool clamps = !kConfig.symmetric || kConfig.element == Element::F64 || params.q_min > -params.q_max;
 
   // The kernel ahead has ended. The next one may come now: what it does before its own wait may rely on that.
   ptx::griddepcontrol_wait();
@@ -159,23 +209,17 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
       return *reinterpret_cast<const Piece*>(from);
     };
     // Uniform for the threads, which the compiler can see: those that have less keep zeros, which are in every range.
-    const auto is_kept = [&](int i) { return static_cast<long long>(i) * kLanes < num_pieces; };
-    const auto has_piece = [&](int i) { return has_row && lane_idx + i * kLanes < num_pieces; };
+    const auto is_kept = [&](int i) { return i * kLanes < num_kept; };
+    const auto has_piece = [&](int i) { return has_row && lane_idx + i * kLanes < num_kept; };
     Piece kept[kKept];
 #pragma unroll
     for (int i = 0; i < kKept && is_kept(i); ++i) kept[i] = has_piece(i) ? load(lane_idx + i * kLanes) : Piece{};
-    PartRange<kConfig.symmetric, Value> range{};
-    const auto add = [&](const Piece& piece) {
-      Value values[kElems];
-      piece.unpack_to(values);
+    PiecesRange<kConfig> of_pieces;
 #pragma unroll
-      for (Value value : values) range.add(value);
-    };
-#pragma unroll
-    for (int i = 0; i < kKept && is_kept(i); ++i) add(kept[i]);
+    for (int i = 0; i < kKept && is_kept(i); ++i) of_pieces.add(kept[i]);
 #pragma unroll 4
-    for (long long piece = kKept * kLanes + lane_idx; piece < pieces; piece += kLanes) add(load(piece));
-    range = reduce_range<kConfig>(range, parity);
+    for (long long piece = kKept * kLanes + lane_idx; piece < pieces; piece += kLanes) of_pieces.add(load(piece));
+    const PartRange<kConfig.symmetric, Value> range = reduce_range<kConfig>(of_pieces.of_thread(), parity);
     if (!has_row) continue;
 
     const RowQuantizer<kConfig.element> quantizer(
@@ -184,8 +228,13 @@ inline void dynamic_range_quantize(const DynamicRangeQuantizeParams& params) {
       Value values[kElems];
       piece.unpack_to(values);
       int codes[kElems];
+      if (clamps) {
 #pragma unroll
-      for (int e = 0; e < kElems; ++e) codes[e] = quantizer.code(values[e]);
+        for (int e = 0; e < kElems; ++e) codes[e] = quantizer.template code<true>(values[e]);
+      } else {
+#pragma unroll
+        for (int e = 0; e < kElems; ++e) codes[e] = quantizer.template code<false>(values[e]);
+      }
       return pack_codes<8>(codes);
     };
     const auto store = [&](const Codes<kElems>& codes, long long piece) {
