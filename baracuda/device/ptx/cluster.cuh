@@ -20,7 +20,12 @@ inline unsigned mapa_shared_cluster(const void* shared, unsigned rank) {
   return address;
 }
 
-/// What block `rank` has at this place, a multiple of 16. It must not end before.
+/// What block `rank` has at this place, of int4 a multiple of 16. It must not end before.
+inline int ld_shared_cluster(const int* shared, unsigned rank) {
+  int value;
+  asm volatile("ld.shared::cluster.s32 %0, [%1];" : "=r"(value) : "r"(mapa_shared_cluster(shared, rank)) : "memory");
+  return value;
+}
 inline int4 ld_shared_cluster(const int4* shared, unsigned rank) {
   int4 value;
   asm volatile("ld.shared::cluster.v4.s32 {%0, %1, %2, %3}, [%4];"

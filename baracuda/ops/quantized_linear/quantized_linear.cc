@@ -58,7 +58,7 @@ constexpr QuantizedLinearWgmmaConfig wgmma_config(Variant variant, Element weigh
   return {.weight_element = weight_element,
           .output_element = output_element,
           .cluster = variant == Variant::WgmmaCluster2 ? 2 : 1,
-          .long_activation = activation == Activation::Gelu || activation == Activation::Silu};
+          .long_activation = is_long(activation)};
 }
 
 constexpr QuantizedLinearSwappedConfig swapped_config(Variant variant, Element weight_element, Element output_element) {

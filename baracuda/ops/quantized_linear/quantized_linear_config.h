@@ -8,6 +8,11 @@
 
 namespace baracuda {
 
+/// Whether an activation's text is so long that kernels have it once, and not for each value that a thread has.
+constexpr bool is_long(Activation activation) {
+  return activation == Activation::Gelu || activation == Activation::Silu;
+}
+
 /// What a kernel is compiled for: a block computes a tile of tile_m rows and tile_n output channels, tile_k bytes of k
 /// at a time, through a ring of `stages` such steps in shared memory.
 struct QuantizedLinearConfig {
@@ -70,7 +75,7 @@ struct QuantizedLinearWgmmaConfig {
   Element weight_element;  ///< I8 or U8
   Element output_element;  ///< F32, F16 or Bf16
   int cluster;             ///< 1 or 2
-  bool long_activation;    ///< GELU and SiLU, which are most of the kernel's text; else the others
+  bool long_activation;    ///< GELU and SiLU, see is_long; else the others
 
   static constexpr int tile_m() { return 128; }
   static constexpr int tile_n() { return 256; }
@@ -79,11 +84,11 @@ struct QuantizedLinearWgmmaConfig {
   /// Rows of tiles that are worked on together.
   constexpr int group() const { return 16 / cluster; }
 
-  /// Two warpgroups of consumers, with 64 rows each, and the warp of the producer. As the registers of 4 warps come
-  /// from each quarter of the multiprocessor, more warps would leave each thread less than the 168 that it needs.
+  /// Two warpgroups of consumers, with 64 rows each, the warp of the producer and that which fetches the channels. Each
+  /// quarter of the multiprocessor has registers for three warps of the 168 a thread that consumers need.
   static constexpr int num_consumer_warps() { return 8; }
   static constexpr int num_consumers() { return 32 * num_consumer_warps(); }
-  static constexpr int num_threads() { return num_consumers() + 32; }
+  static constexpr int num_threads() { return num_consumers() + 2 * 32; }
 
   /// Outputs leave in boxes of 16 rows of 128 bytes, of which each warp has two, one that it fills and one that the
   /// copy engine reads.
@@ -100,7 +105,7 @@ struct QuantizedLinearWgmmaConfig {
     return boxes_offset() + num_consumer_warps() * boxes_per_warp() * box_bytes();
   }
   static constexpr int barriers_offset() { return channels_offset() + tile_n() * (4 + 4 + 1); }
-  static constexpr int shared_bytes() { return barriers_offset() + 2 * stages() * 8; }
+  static constexpr int shared_bytes() { return barriers_offset() + (2 * stages() + 2) * 8; }
 };
 
 /// What all rows of a tile have in common, in shared memory.

@@ -22,16 +22,19 @@
 //
 // One block for each multiprocessor walks through tiles of 128 × 256. Its producer, one thread, brings 128 bytes of k
 // of both operands at a time into a ring of stages by the copy engine, tile after tile, while two warpgroups of
-// consumers multiply: 64 rows each, all 256 channels, 128 sums a thread. A tile's outputs leave through boxes in shared
-// memory, each warp by itself, while the producer is filling the ring for the next tile.
+// consumers multiply: 64 rows each, all 256 channels, 128 sums a thread. Meanwhile a warp fetches the scales and biases
+// of the tile's channels. A tile's outputs leave through boxes in shared memory, each warp by itself, while the
+// producer is filling the ring for the next tile.
 //
-//   full[stage]    one arrival, which tells the bytes to expect, and those bytes: from the producer to the consumers
-//   empty[stage]   an arrival of every consumer warp of the cluster: to the producer, whose next copies may overwrite
-//                  the stage, here and in the cluster's other block
+//   full[stage]      one arrival, which tells the bytes to expect, and those bytes: from the producer to the consumers
+//   empty[stage]     an arrival of every consumer warp of the cluster: to the producer, whose next copies may overwrite
+//                    the stage, here and in the cluster's other block
+//   channels_full, channels_empty   the same between the warp that fetches the channels and the block's consumers, with
+//                    an arrival of every thread
 //
-// The next kernel in the stream may start early, and so may this one, while the quantizer runs. It fetches weights
-// then: whatever wrote those has ended, because the quantizer has waited for it before it let this kernel start. All
-// else comes after this kernel's own wait.
+// The next kernel in the stream may start early, and so may this one, while the quantizer runs. It fetches weights and
+// channels then: whatever wrote those has ended, because the quantizer has waited for it before it let this kernel
+// start. All else comes after this kernel's own wait.
 //
 // u8 weights: Σ q·(w − z) = Σ q·w − z·Σ q. Consumers sum q up from shared memory, beside the multiplication.
 
@@ -53,16 +56,21 @@ struct WgmmaShared {
     return reinterpret_cast<ptx::Mbarrier*>(base + kConfig.barriers_offset()) + stage;
   }
   ptx::Mbarrier* empty(int stage) const { return full(kConfig.stages()) + stage; }
+  ptx::Mbarrier* channels_full() const { return empty(kConfig.stages()); }
+  ptx::Mbarrier* channels_empty() const { return channels_full() + 1; }
 };
 
-/// The tiles of a block: every stride-th, from the number of its cluster on. The grid is of cluster × clusters blocks,
-/// so that all of this is constants and special registers.
+/// The tiles of a block: that of the number of its cluster, and so many clusters on. A turn is twice the tile's number
+/// and the parity of how many tiles the block had before: one register, as there is none for both. The grid is of
+/// cluster × clusters blocks, so that all of this is constants and special registers.
 template <QuantizedLinearWgmmaConfig kConfig>
 struct WgmmaSchedule {
   const QuantizedLinearWgmmaParams& params;
 
-  static int first() { return static_cast<int>(blockIdx.y); }
-  static int stride() { return static_cast<int>(gridDim.y); }
+  static int first() { return static_cast<int>(2 * blockIdx.y); }
+  static int next(int turn) { return (turn + static_cast<int>(2 * gridDim.y)) ^ 1; }
+  static unsigned parity(int turn) { return turn & 1; }
+  bool has(int turn) const { return turn / 2 < params.num_tiles; }
   /// Of the block in its cluster.
   static int rank() { return kConfig.cluster > 1 ? static_cast<int>(blockIdx.x) : 0; }
 
@@ -70,8 +78,8 @@ struct WgmmaSchedule {
   struct Origin {
     int row, channel;
   };
-  Origin origin(int tile) const {
-    const TilePosition<int> at = grouped_tile(tile, params.tiles_m, params.tiles_n, kConfig.group());
+  Origin origin(int turn) const {
+    const TilePosition<int> at = grouped_tile(turn / 2, params.tiles_m, params.tiles_n, kConfig.group());
     return {(at.m * kConfig.cluster + rank()) * kConfig.tile_m(), at.n * kConfig.tile_n()};
   }
 };
@@ -104,15 +112,15 @@ inline void produce(const QuantizedLinearWgmmaParams& params, const WgmmaShared<
 
   // Weights are there before q is: the first stages of the first tile get theirs ahead of the wait.
   int num_ahead = 0;
-  if (schedule.first() < params.num_tiles) {
+  if (schedule.has(schedule.first())) {
     num_ahead = params.num_steps < kConfig.stages() ? params.num_steps : kConfig.stages();
     for (int step = 0; step < num_ahead; ++step) load_weight(step, step, schedule.origin(schedule.first()).channel);
   }
   ptx::griddepcontrol_wait();
 
   RingPosition<kConfig.stages()> at;
-  for (int tile = schedule.first(); tile < params.num_tiles; tile += schedule.stride()) {
-    const auto [row, channel] = schedule.origin(tile);
+  for (int turn = schedule.first(); schedule.has(turn); turn = schedule.next(turn)) {
+    const auto [row, channel] = schedule.origin(turn);
     for (int step = 0; step < params.num_steps; ++step, at.advance()) {
       if (num_ahead > 0) {
         --num_ahead;
@@ -124,6 +132,38 @@ inline void produce(const QuantizedLinearWgmmaParams& params, const WgmmaShared<
     }
   }
   ptx::griddepcontrol_launch_dependents();
+}
+
+/// A warp: fetches the channels of each tile while it is being multiplied.
+template <QuantizedLinearWgmmaConfig kConfig>
+inline void fetch_channels(const QuantizedLinearWgmmaParams& params, const WgmmaShared<kConfig>& shared,
+                           const WgmmaSchedule<kConfig>& schedule) {
+  constexpr int kPerLane = kConfig.tile_n() / 32;
+  const QuantizedLinearParams& linear = params.linear;
+  const int lane_idx = static_cast<int>(threadIdx.x) % 32;
+  QuantizedLinearChannels& channels = *shared.channels();
+  for (int turn = schedule.first(); schedule.has(turn); turn = schedule.next(turn)) {
+    const int first_channel = schedule.origin(turn).channel;
+    float scale[kPerLane], bias[kPerLane];
+    unsigned char zero_point[kPerLane];
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      const int channel = first_channel + lane_idx + 32 * i;
+      const bool present = channel < linear.c_out;
+      scale[i] = present ? load_as<float>(linear.weight_scale, linear.weight_scale_element, channel) : 0;
+      bias[i] = present && linear.bias ? load_as<float>(linear.bias, linear.bias_element, channel) : -0.0f;
+      if constexpr (kConfig.weight_element == Element::U8)
+        zero_point[i] = present ? linear.weight_zero_point[channel] : 0;
+    }
+    ptx::mbarrier_wait_parity(shared.channels_empty(), schedule.parity(turn) ^ 1);
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      channels.scale[lane_idx + 32 * i] = scale[i];
+      channels.bias[lane_idx + 32 * i] = bias[i];
+      if constexpr (kConfig.weight_element == Element::U8) channels.zero_point[lane_idx + 32 * i] = zero_point[i];
+    }
+    ptx::mbarrier_arrive(shared.channels_full());
+  }
 }
 
 /// Sums of q along k for u8 weights: lane l has half of row l / 2 of the warp's 16 rows, four 16-byte pieces of a
@@ -208,7 +248,7 @@ inline void consume(const QuantizedLinearWgmmaParams& params, const WgmmaShared<
   ptx::griddepcontrol_wait();
   RingPosition<kConfig.stages()> at;
   const auto previous_stage = [&] { return (at.stage + kConfig.stages() - 1) % kConfig.stages(); };
-  for (int tile = schedule.first(); tile < params.num_tiles; tile += schedule.stride()) {
+  for (int turn = schedule.first(); schedule.has(turn); turn = schedule.next(turn)) {
     int acc[128];
     int q_sum = 0;
 #pragma unroll 1
@@ -230,30 +270,18 @@ inline void consume(const QuantizedLinearWgmmaParams& params, const WgmmaShared<
       if (step > 0) release(previous_stage());
       at.advance();
     }
-    const auto [first_row, first_channel] = schedule.origin(tile);
+    ptx::mbarrier_wait_parity(shared.channels_full(), schedule.parity(turn));
+    const auto [first_row, first_channel] = schedule.origin(ptx::opaque(turn));  // or turn / 2 would be kept
     // Asked for while the last products are being made, so that their way is hidden and no registers hold them before.
-    // A thread has a channel for all, and two rows of its own.
     float row_scale[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int row = first_row + warp_row + lane_idx / 4 + 8 * half;
       row_scale[half] = row < linear.m ? static_cast<const float*>(linear.row_scale)[row] : 0;
     }
-    const int channel = first_channel + thread_idx;
-    const bool present = channel < linear.c_out;
-    const float scale = present ? load_as<float>(linear.weight_scale, linear.weight_scale_element, channel) : 0;
-    const float bias = present && linear.bias ? load_as<float>(linear.bias, linear.bias_element, channel) : -0.0f;
-    const unsigned char zero_point = kHasZeroPoint && present ? linear.weight_zero_point[channel] : 0;
-
     ptx::wgmma_wait_group<0>();
     release(previous_stage());
-
-    QuantizedLinearChannels& channels = *shared.channels();
-    ptx::bar_sync<1, kConfig.num_consumers()>();  // the last tile's are no longer needed
-    channels.scale[thread_idx] = scale;
-    channels.bias[thread_idx] = bias;
-    if constexpr (kHasZeroPoint) channels.zero_point[thread_idx] = zero_point;
-    ptx::bar_sync<1, kConfig.num_consumers()>();
+    const QuantizedLinearChannels& channels = *shared.channels();
 
     int row_q_sum[2] = {0, 0};
     if constexpr (kHasZeroPoint) {
@@ -338,6 +366,7 @@ inline void consume(const QuantizedLinearWgmmaParams& params, const WgmmaShared<
         ptx::cp_async_bulk_commit_group();
       }
     }
+    ptx::mbarrier_arrive(shared.channels_empty());
   }
   if (lane_idx == 0) ptx::cp_async_bulk_wait_group<0>();  // shared memory outlives the copies from it
 }
@@ -356,6 +385,8 @@ inline void quantized_linear_wgmma(const QuantizedLinearWgmmaParams& params) {
       ptx::mbarrier_init(shared.full(stage), 1);
       ptx::mbarrier_init(shared.empty(stage), kConfig.num_consumer_warps() * kConfig.cluster);
     }
+    ptx::mbarrier_init(shared.channels_full(), 32);
+    ptx::mbarrier_init(shared.channels_empty(), kConfig.num_consumers());
     ptx::fence_mbarrier_init();
   }
   if constexpr (kConfig.cluster > 1)
@@ -366,6 +397,8 @@ inline void quantized_linear_wgmma(const QuantizedLinearWgmmaParams& params) {
   const WgmmaSchedule<kConfig> schedule{params};
   if (threadIdx.x < kConfig.num_consumers())
     consume<kConfig>(params, shared, schedule);
+  else if (threadIdx.x >= kConfig.num_consumers() + 32)
+    fetch_channels<kConfig>(params, shared, schedule);
   else if (threadIdx.x == kConfig.num_consumers())
     produce<kConfig>(params, shared, schedule);
 

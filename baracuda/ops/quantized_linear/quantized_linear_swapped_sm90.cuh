@@ -24,7 +24,8 @@
 //
 //   full[stage], empty[stage]   as in quantized_linear_sm90.cuh, within the block
 //
-// Weights, scales of channels and biases are constants, fetched ahead of griddepcontrol.wait; q and its scales after.
+// This kernel may start while the quantizer runs. Weights, scales of channels and biases it then fetches at once:
+// whatever wrote those has ended, see quantized_linear_sm90.cuh. q and its scales it fetches after its own wait.
 
 namespace baracuda {
 
@@ -51,6 +52,12 @@ struct SwappedShared {
     return reinterpret_cast<ptx::Mbarrier*>(base + kConfig.barriers_offset()) + stage;
   }
   ptx::Mbarrier* empty(int stage) const { return full(kConfig.stages()) + stage; }
+};
+
+/// Four neighbours, which lie at a multiple of their size.
+template <class T>
+struct alignas(4 * sizeof(T)) Four {
+  T value[4];
 };
 
 /// The part of the tile's steps along k that this block has.
@@ -173,7 +180,7 @@ inline void consume(const QuantizedLinearSwappedParams& params, const SwappedSha
 #pragma unroll
       for (int chunk = 0; chunk < kConfig.chunks(); ++chunk)
         add_q_sum<kConfig.rows, kConfig.num_consumers()>(q_sum, shared.q(at.stage, chunk), thread_idx);
-    ptx::wgmma_wait_group<0>();  // products take a fifth of the time of copies: none need be under way ahead
+    ptx::wgmma_wait_group<0>();  // products take less time than copies: none need be under way ahead
     __syncwarp();                // all lanes have read their part of q
     if (lane_idx == 0) ptx::mbarrier_arrive(shared.empty(at.stage));
   }
@@ -194,79 +201,85 @@ inline void consume(const QuantizedLinearSwappedParams& params, const SwappedSha
   }
 }
 
-/// The rows of the tile that this block finishes: all, or one half, the other being the other block's.
+/// What this block finishes of the tile: all rows, or half of them, the others being the other block's. A warp has a
+/// row at a time, a lane four of its channels, which are there or not, as rows of y are whole vectors.
 template <QuantizedLinearSwappedConfig kConfig>
 struct SwappedPart {
+  static constexpr int kWarps = kConfig.num_consumer_warps();
   int first_row, num_rows;
+  int first_channel, end_channel;  ///< of this lane, from 128 to 128
 
-  explicit SwappedPart(int split)
-      : first_row(static_cast<int>(blockIdx.x) * (kConfig.rows / split)), num_rows(kConfig.rows / split) {}
+  SwappedPart(const QuantizedLinearSwappedParams& params, int tile_channel) {
+    num_rows = kConfig.rows / params.split;
+    first_row = static_cast<int>(blockIdx.x) * num_rows;
+    const long long channels_left = params.linear.c_out - tile_channel;
+    first_channel = static_cast<int>(threadIdx.x) % 32 * 4;
+    end_channel = channels_left < params.channels ? static_cast<int>(channels_left) : params.channels;
+  }
+  int warp_row() const { return first_row + static_cast<int>(threadIdx.x) / 32; }
 };
 
-/// Adds the other block's sums, of the other half of k, to this block's. Both have left theirs. A thread takes four
-/// channels of a row at a time, here and in `finish`, and has several such on their way.
+/// Adds the other block's sums, of the other half of k, to this block's. Both have left theirs.
 template <QuantizedLinearSwappedConfig kConfig>
-inline void add_other_half(const QuantizedLinearSwappedParams& params, const SwappedShared<kConfig>& shared) {
-  constexpr int kThreads = kConfig.num_consumers(), kAtOnce = 4;
+inline void add_other_half(const SwappedPart<kConfig>& part, const SwappedShared<kConfig>& shared) {
+  constexpr int kWarps = SwappedPart<kConfig>::kWarps, kRows = kConfig.rows / 2 / kWarps;
   const unsigned other = blockIdx.x ^ 1;
-  const SwappedPart<kConfig> part(params.split);
-  const int thread_idx = static_cast<int>(threadIdx.x), per_row = params.channels / 4;
-  const auto sums = [&](int i) {
-    return reinterpret_cast<int4*>(shared.sum(part.first_row + i / per_row, i % per_row * 4));
-  };
-  const int count = part.num_rows * per_row;
-  for (int first = thread_idx; first < count; first += kAtOnce * kThreads) {
-    int4 more[kAtOnce];
+  for (int channel = part.first_channel; channel < part.end_channel; channel += 128) {
+    int4 more[kRows];
+    const auto sum = [&](int i) { return reinterpret_cast<int4*>(shared.sum(part.warp_row() + i * kWarps, channel)); };
 #pragma unroll
-    for (int j = 0; j < kAtOnce; ++j)
-      if (first + j * kThreads < count) more[j] = ptx::ld_shared_cluster(sums(first + j * kThreads), other);
+    for (int i = 0; i < kRows; ++i) more[i] = ptx::ld_shared_cluster(sum(i), other);
 #pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-      if (first + j * kThreads >= count) break;
-      int4& mine = *sums(first + j * kThreads);
-      mine = {mine.x + more[j].x, mine.y + more[j].y, mine.z + more[j].z, mine.w + more[j].w};
+    for (int i = 0; i < kRows; ++i) {
+      const int4 mine = *sum(i);
+      *sum(i) = {mine.x + more[i].x, mine.y + more[i].y, mine.z + more[i].z, mine.w + more[i].w};
     }
   }
   if constexpr (kConfig.weight_element == Element::U8) {
-    if (thread_idx < part.num_rows / 4) {
-      int4& mine = *(reinterpret_cast<int4*>(shared.row_q_sum() + part.first_row) + thread_idx);
-      const int4 more = ptx::ld_shared_cluster(&mine, other);
-      mine = {mine.x + more.x, mine.y + more.y, mine.z + more.z, mine.w + more.w};
-    }
-    ptx::bar_sync<1, kThreads>();
+    int* const mine = shared.row_q_sum() + part.first_row + threadIdx.x;
+    if (static_cast<int>(threadIdx.x) < part.num_rows) *mine += ptx::ld_shared_cluster(mine, other);
+    ptx::bar_sync<1, kConfig.num_consumers()>();
   }
 }
 
-/// Stores what becomes of the sums.
-template <QuantizedLinearSwappedConfig kConfig>
-inline void finish(const QuantizedLinearSwappedParams& params, const SwappedShared<kConfig>& shared, int first_row,
-                   int first_channel) {
+/// Stores what becomes of the sums. kLong: the activation is one whose text is long, and stands here once.
+template <QuantizedLinearSwappedConfig kConfig, bool kLong>
+inline void finish(const QuantizedLinearParams& linear, const SwappedPart<kConfig>& part,
+                   const SwappedShared<kConfig>& shared, int tile_row, int tile_channel) {
   constexpr bool kHasZeroPoint = kConfig.weight_element == Element::U8;
   using Output = StorageOf<kConfig.output_element>;
-  struct alignas(4 * sizeof(Output)) Outputs {
-    Output value[4];
-  };
-  const QuantizedLinearParams& linear = params.linear;
-  const SwappedPart<kConfig> part(params.split);
-  const int per_row = params.channels / 4;
-#pragma unroll 1
-  for (int i = static_cast<int>(threadIdx.x); i < part.num_rows * per_row; i += kConfig.num_consumers()) {
-    const int row = part.first_row + i / per_row, channel = i % per_row * 4;
-    // Four channels are there or not: rows of y are whole vectors.
-    if (first_row + row >= linear.m || first_channel + channel >= linear.c_out) continue;
-    const int4 sums = *reinterpret_cast<const int4*>(shared.sum(row, channel));
-    const int sum[4] = {sums.x, sums.y, sums.z, sums.w};
-    Outputs outputs;
+  const long long rows_left = linear.m - tile_row;
+  const int part_end = part.first_row + part.num_rows;
+  const int end_row = rows_left < part_end ? static_cast<int>(rows_left) : part_end;
+  for (int channel = part.first_channel; channel < part.end_channel; channel += 128) {
+    const auto scale = *reinterpret_cast<const Four<float>*>(shared.channel_scale() + channel);
+    const auto bias = *reinterpret_cast<const Four<float>*>(shared.channel_bias() + channel);
+    Four<unsigned char> zero_point{};
+    if constexpr (kHasZeroPoint)
+      zero_point = *reinterpret_cast<const Four<unsigned char>*>(shared.channel_zero_point() + channel);
+#pragma unroll kLong ? 1 : 2
+    for (int row = part.warp_row(); row < end_row; row += SwappedPart<kConfig>::kWarps) {
+      const auto sum = *reinterpret_cast<const Four<int>*>(shared.sum(row, channel));
+      const int q_sum = kHasZeroPoint ? shared.row_q_sum()[row] : 0;
+      const float row_scale = shared.row_scale()[row];
+      Four<float> v;
 #pragma unroll
-    for (int e = 0; e < 4; ++e) {
-      const int at = channel + e;
-      const int offset = kHasZeroPoint ? shared.channel_zero_point()[at] * shared.row_q_sum()[row] : 0;
-      const float v =
-          scaled_sum(sum[e] - offset, shared.row_scale()[row], shared.channel_scale()[at], shared.channel_bias()[at]);
-      outputs.value[e] = from_value<kConfig.output_element>(activate(linear.activation, v));
+      for (int e = 0; e < 4; ++e)
+        v.value[e] =
+            scaled_sum(sum.value[e] - zero_point.value[e] * q_sum, row_scale, scale.value[e], bias.value[e]);
+      if constexpr (kLong) {
+#pragma unroll
+        for (float& value : v.value) value = activate(linear.activation, value);
+      } else if (linear.activation == Activation::Relu) {
+#pragma unroll
+        for (float& value : v.value) value = activate(Activation::Relu, value);
+      }
+      Four<Output> outputs;
+#pragma unroll
+      for (int e = 0; e < 4; ++e) outputs.value[e] = from_value<kConfig.output_element>(v.value[e]);
+      Output* y = static_cast<Output*>(linear.y) + (tile_row + row) * linear.y_stride + tile_channel + channel;
+      *reinterpret_cast<Four<Output>*>(y) = outputs;
     }
-    Output* y = static_cast<Output*>(linear.y) + (first_row + row) * linear.y_stride + first_channel + channel;
-    *reinterpret_cast<Outputs*>(y) = outputs;
   }
 }
 
@@ -301,8 +314,12 @@ inline void quantized_linear_swapped(const QuantizedLinearSwappedParams& params)
   __syncwarp();
   ptx::cluster_sync();
   if (threadIdx.x < kConfig.num_consumers()) {
-    if (params.split > 1) add_other_half<kConfig>(params, shared);
-    finish<kConfig>(params, shared, first_row, first_channel);
+    const SwappedPart<kConfig> part(params, first_channel);
+    if (params.split > 1) add_other_half<kConfig>(part, shared);
+    if (is_long(params.linear.activation))
+      finish<kConfig, true>(params.linear, part, shared, first_row, first_channel);
+    else
+      finish<kConfig, false>(params.linear, part, shared, first_row, first_channel);
   }
   __syncwarp();
   ptx::cluster_sync();  // no block leaves while others may still read its sums
