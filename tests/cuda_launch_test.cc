@@ -133,26 +133,24 @@ TEST_P(Launch, WithProgrammaticSerialization) {
 /// Blocks of a cluster, in pairs along x, read each other's shared memory.
 TEST_P(Launch, InClusters) {
   if (stream.device_info().target.sm < 90) GTEST_SKIP() << "clusters need compute capability 9.0";
-  const auto kernel = load_kernel({"iota_of_peers", R"(
+  const auto kernel = load_kernel({"iota_of_peers", R"(#include "baracuda/device/ptx/cluster.cuh"
 struct Params { int* out; int first; int shared_elems; };
 extern "C" __global__ void baracuda_kernel(const __grid_constant__ Params params) {
-  __shared__ int staged[128];
-  unsigned rank, peer;
-  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-  const int i = (blockIdx.y * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x;
-  staged[threadIdx.x] = params.first + i;
-  asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
-  const unsigned mine = static_cast<unsigned>(__cvta_generic_to_shared(&staged[threadIdx.x]));
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(peer) : "r"(mine), "r"(rank ^ 1));
-  int value;
-  asm volatile("ld.shared::cluster.s32 %0, [%1];" : "=r"(value) : "r"(peer) : "memory");
-  params.out[(blockIdx.y * gridDim.x + (blockIdx.x ^ 1)) * blockDim.x + threadIdx.x] = value;
-  asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
+  using namespace baracuda;
+  __shared__ int4 staged[32];
+  const int i = static_cast<int>((blockIdx.y * gridDim.x + blockIdx.x) * 128 + threadIdx.x * 4);
+  staged[threadIdx.x] = {params.first + i, params.first + i + 1, params.first + i + 2, params.first + i + 3};
+  ptx::cluster_sync();
+  const unsigned peer = blockIdx.x ^ 1;
+  const int4 value = ptx::ld_shared_cluster(&staged[threadIdx.x], peer);
+  int* const out = params.out + (blockIdx.y * gridDim.x + peer) * 128 + threadIdx.x * 4;
+  out[0] = value.x, out[1] = value.y, out[2] = value.z, out[3] = value.w;
+  ptx::cluster_sync();
 })",
                                    stream.device_info().target},
                                   stream);
   ASSERT_TRUE(kernel) << kernel.error().message;
-  LaunchShape shape{.grid = {2, 4}, .block = {128}, .cluster = 2};
+  LaunchShape shape{.grid = {2, 4}, .block = {32}, .cluster = 2};
   const IotaParams args = params(21);
   for (const bool programmatic : {true, false}) {
     shape.programmatic_serialization = programmatic;

@@ -250,15 +250,16 @@ class QuantizedLinearOp final : public CaseOp<QuantizedLinearPlan, QuantizedLine
       for (Element weight : {Element::I8, Element::U8})
         for (Activation activation : kActivations)
           for (std::optional<Element> bias : {std::optional<Element>(), std::optional(Element::F32)})
-            for (std::int64_t m : {1, 64, 500, 8192})
-              for (std::int64_t k : {4096, 4095})
-                add({.m = m,
-                     .c_out = 8192,
-                     .k = k,
-                     .element = element,
-                     .weight_element = weight,
-                     .bias_element = bias,
-                     .activation = activation});
+            for (std::int64_t m : {1, 64, 128, 500, 8192})
+              for (std::int64_t c_out : {8192, 28672})
+                for (std::int64_t k : {4096, 4095})
+                  add({.m = m,
+                       .c_out = c_out,
+                       .k = k,
+                       .element = element,
+                       .weight_element = weight,
+                       .bias_element = bias,
+                       .activation = activation});
     return skus;
   }
 

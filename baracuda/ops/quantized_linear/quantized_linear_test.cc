@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "baracuda/core/propagate.h"
 #include "baracuda/jit/nvrtc.h"
 #include "baracuda/ops/dynamic_range_quantize/dynamic_range_quantize_case.h"
 #include "baracuda/ops/quantized_linear/quantized_linear_case.h"
@@ -120,36 +121,72 @@ TEST_P(QuantizedLinearTest, EdgeCases) {
     }
 }
 
-/// As few rows and channels as make a GPU take each kind of large tiles, so that blocks have several of them.
+/// The kinds of large tiles that a device has, each with the fewest rows and channels that make it take that kind: more
+/// tiles than multiprocessors, the last of them in part. The cluster has a block without rows.
+struct LargeTiles {
+  std::string variant;
+  std::int64_t m, c_out;
+};
+std::vector<LargeTiles> large_tiles_of(const TestTarget& target, const DeviceInfo& device) {
+  const auto variant_of = [&](std::int64_t m, std::int64_t c_out) {
+    return Plan::choose({.m = m, .c_out = c_out, .k = 80}, target.preference, device)->sku.variant;
+  };
+  const bool has_wgmma = variant_of(385, 256).starts_with("wgmma");
+  std::vector<LargeTiles> kinds;
+  for (const char* variant : {"wgmma128x256", "wgmma128x256_cluster2", "tile128x256"}) {
+    if (std::string_view(variant).starts_with("wgmma") != has_wgmma) continue;
+    LargeTiles tiles{variant, std::string_view(variant).ends_with("cluster2") ? 257 : 385,
+                     256 * (device.num_multiprocessors / 4 + 3) - 240};
+    while (variant_of(tiles.m, tiles.c_out) != variant && tiles.c_out < 100000) tiles.c_out += 256;
+    kinds.push_back(tiles);
+  }
+  return kinds;
+}
+
 TEST_P(QuantizedLinearTest, LargeTilesSanitizer) {
   if (GetParam().device.is_cpu()) GTEST_SKIP() << "tiles of 128 × 256 are CUDA's";
   const Stream stream = *make_stream(GetParam().device);
-  QuantizedLinearCase value = parse("m=385");
-  Desc& d = value.descriptor;
-  const auto choice = [&] { return *Plan::choose(d, GetParam().preference, stream.device_info()); };
-  const bool has_wgmma = choice().sku.arch == Arch::Sm90a;
-  using Variants = std::vector<std::string>;
-  for (const std::string& variant :
-       has_wgmma ? Variants{"wgmma128x256", "wgmma128x256_cluster2"} : Variants{"tile128x256"}) {
-    // More than a tile for each multiprocessor, the last of them in part. The cluster has a block without rows.
-    d.m = variant == "wgmma128x256_cluster2" ? 257 : 385;
-    d.c_out = 256 * (stream.device_info().num_multiprocessors / 4 + 3) - 240;
-    d.k = 80;
-    const auto is_taken = [&] { return choice().sku.variant == variant; };
-    while (!is_taken() && d.c_out < 100000) d.c_out += 256;
+  for (const LargeTiles& tiles : large_tiles_of(GetParam(), stream.device_info()))
     for (Element weight : {Element::I8, Element::U8})
       for (Element output : {Element::F32, Element::F16, Element::Bf16, Element::F64}) {
         if (output != Element::F32 && !(weight == Element::U8 && output == Element::Bf16) && !options().full) continue;
-        if (output == Element::F64 && has_wgmma) continue;
-        d.element = output == Element::F64 ? Element::F64 : Element::F32;
-        d.output_element = output;
-        d.weight_element = weight;
+        if (output == Element::F64 && tiles.variant != "tile128x256") continue;
+        QuantizedLinearCase value = parse("");
+        Desc& d = value.descriptor;
         // The ring of steps along k turns within a tile, and does not; the oracle's time.
-        d.k = output != Element::F32 ? 80 : variant == "wgmma128x256_cluster2" && !options().full ? 144 : 560;
-        ASSERT_TRUE(is_taken()) << variant << ", got " << choice().sku.variant;
+        const bool few_steps = output != Element::F32;
+        d = {.m = tiles.m,
+             .c_out = tiles.c_out,
+             .k = few_steps                                                     ? 80
+                  : tiles.variant == "wgmma128x256_cluster2" && !options().full ? 144
+                                                                                : 560,
+             .element = output == Element::F64 ? Element::F64 : Element::F32,
+             .output_element = output,
+             .weight_element = weight};
+        ASSERT_EQ(Plan::choose(d, GetParam().preference, stream.device_info())->sku.variant, tiles.variant);
         EXPECT_TRUE(passes(value, GetParam()));
       }
-  }
+}
+
+/// What becomes of the sums of large tiles: each activation, both kinds of weights in turn, with and without a bias,
+/// every kind of outputs, to rows with gaps between them.
+TEST_P(QuantizedLinearTest, EpiloguesOfLargeTiles) {
+  if (GetParam().device.is_cpu()) GTEST_SKIP() << "tiles of 128 × 256 are CUDA's";
+  const Stream stream = *make_stream(GetParam().device);
+  constexpr Element kOutputs[] = {Element::Bf16, Element::F32, Element::F16};
+  int number = 0;
+  for (const LargeTiles& tiles : large_tiles_of(GetParam(), stream.device_info()))
+    for (Activation activation : kActivations) {
+      QuantizedLinearCase value = parse("weight_padding=16 y_padding=8");
+      Desc& d = value.descriptor;
+      d = {.m = tiles.m, .c_out = tiles.c_out, .k = 16, .element = Element::F16};
+      d.weight_element = (number + number / 4) % 2 == 0 ? Element::I8 : Element::U8;
+      if (number / 2 % 2 == 0) d.bias_element = Element::F32;
+      d.output_element = kOutputs[number++ % 3];
+      d.activation = activation;
+      ASSERT_EQ(Plan::choose(d, GetParam().preference, stream.device_info())->sku.variant, tiles.variant);
+      EXPECT_TRUE(passes(value, GetParam()));
+    }
 }
 
 /// Channels that a GPU's multiprocessors share in every way: halves of k, several waves, both sizes of blocks.
@@ -739,36 +776,113 @@ TEST_P(QuantizedLinearCudaTest, AddressesPickTheVariant) {
 /// A row's bits do not depend on how many rows there are, or on the kernel that their number picks; nor on the run.
 TEST_P(QuantizedLinearTest, BatchInvariantAndBitStable) {
   const Stream stream = GetParam().device.is_cpu() ? Stream::cpu(3) : *make_stream(GetParam().device);
-  const QuantizedLinearCase value =
-      parse("m=150 c_out=304 k=208 element=bf16 weight_element=u8 bias_element=f32 activation=gelu");
-  QuantizedLinearBuffers buffers = *QuantizedLinearBuffers::create(value, stream);
-  const Desc& whole = value.descriptor;
-  const auto run = [&](std::int64_t first, std::int64_t rows) -> Result<void> {
-    Desc d = whole;
-    d.m = rows;
-    const auto plan = Plan::select(stream, d, GetParam().preference);
-    if (!plan) return plan.error();
-    QuantizedLinearArgs args = buffers.args();
-    args.x = buffers.x.tensor(d.element, {rows, d.k}, first * d.k * 2);
-    args.y = buffers.y.tensor(d.element, {rows, d.c_out}, first * d.c_out * 2);
-    args.act_q_scratch = buffers.act_q.tensor(Element::I8, {rows, d.k}, first * d.k);
-    args.act_scale_scratch = buffers.act_scale.vector(Element::F32, rows, first * 4);
-    return plan->run(stream, Workspace::none(), args);
-  };
-  ASSERT_TRUE(run(0, whole.m));
-  ASSERT_TRUE(buffers.y.download());
-  const std::vector<std::byte> expected(buffers.y.image().begin(), buffers.y.image().end());
-  for (std::int64_t rows : {1, 7, 16, 40, 100})
-    for (std::int64_t first = 0; first < whole.m; first += rows)
-      ASSERT_TRUE(run(first, std::min(rows, whole.m - first)));
-  ASSERT_TRUE(buffers.y.download());
-  EXPECT_TRUE(compare_bytes("y in parts", buffers.y.image(), expected));
-  const Desc small{.m = 8};
-  for (int i = 0; i < 1000; ++i) {
-    ASSERT_TRUE(run(0, i % 40 == 0 ? whole.m : small.m));
-    if (i % 100 != 0) continue;
+  std::vector<QuantizedLinearCase> cases = {
+      parse("m=150 c_out=304 k=208 element=bf16 weight_element=u8 bias_element=f32 activation=gelu")};
+  if (!GetParam().device.is_cpu()) {
+    cases.push_back(cases[0]);
+    Desc& large = cases[1].descriptor;
+    const LargeTiles tiles = large_tiles_of(GetParam(), stream.device_info()).front();
+    large.m = tiles.m, large.c_out = tiles.c_out;
+  }
+  for (const QuantizedLinearCase& value : cases) {
+    QuantizedLinearBuffers buffers = *QuantizedLinearBuffers::create(value, stream);
+    const Desc& whole = value.descriptor;
+    const auto run = [&](std::int64_t first, std::int64_t rows) -> Result<void> {
+      Desc d = whole;
+      d.m = rows;
+      const auto plan = Plan::select(stream, d, GetParam().preference);
+      if (!plan) return plan.error();
+      QuantizedLinearArgs args = buffers.args();
+      args.x = buffers.x.tensor(d.element, {rows, d.k}, first * d.k * 2);
+      args.y = buffers.y.tensor(d.element, {rows, d.c_out}, first * d.c_out * 2);
+      args.act_q_scratch = buffers.act_q.tensor(Element::I8, {rows, d.k}, first * d.k);
+      args.act_scale_scratch = buffers.act_scale.vector(Element::F32, rows, first * 4);
+      return plan->run(stream, Workspace::none(), args);
+    };
+    ASSERT_TRUE(run(0, whole.m));
     ASSERT_TRUE(buffers.y.download());
-    ASSERT_TRUE(compare_bytes("y again", buffers.y.image(), expected));
+    const std::vector<std::byte> expected(buffers.y.image().begin(), buffers.y.image().end());
+    for (std::int64_t rows : {1, 7, 16, 40, 100, 257}) {
+      std::ranges::fill(buffers.y.image(), std::byte{0xa5});
+      ASSERT_TRUE(buffers.y.upload());
+      for (std::int64_t first = 0; first < whole.m; first += rows)
+        ASSERT_TRUE(run(first, std::min(rows, whole.m - first)));
+      ASSERT_TRUE(buffers.y.download());
+      EXPECT_TRUE(compare_bytes("y in parts", buffers.y.image(), expected));
+    }
+    for (int i = 0; i < 1000; ++i) {
+      ASSERT_TRUE(run(0, i % 40 == 0 ? whole.m : 8));
+      if (i % 100 != 0) continue;
+      ASSERT_TRUE(buffers.y.download());
+      ASSERT_TRUE(compare_bytes("y again", buffers.y.image(), expected));
+    }
+  }
+}
+
+/// Runs that overlap see all that the one ahead wrote, and overwrite nothing that it still reads: y of a run is the
+/// next one's x, its bias and its weights, and all have the same scratch.
+TEST_P(QuantizedLinearCudaTest, RunsThatOverlapAreOrdered) {
+  const Stream stream = *make_stream(GetParam());
+  struct Size {
+    std::int64_t m, c_out;
+  };
+  Random random(options().seed);
+  for (const auto& [m, c_out] : {Size{20, 2048}, Size{64, 8192}, Size{128, 4096}, Size{512, 4096}, Size{1024, 8192}}) {
+    const std::int64_t k = 4 * m;  // y has as many bytes as the weights
+    constexpr int kRuns = 12;
+    const auto plan = Plan::select(stream, {.m = m, .c_out = c_out, .k = k, .bias_element = Element::F32});
+    ASSERT_TRUE(plan) << plan.error().message;
+    GuardedBuffer scales = *GuardedBuffer::create("scales", stream, kRuns * c_out * 4, random);
+    for (std::int64_t i = 0; i < kRuns * c_out; ++i) {
+      const float scale = static_cast<float>(random.draw(-1000, 1000)) / (16e3f * std::sqrt(static_cast<float>(k)));
+      std::memcpy(scales.image().data() + 4 * i, &scale, 4);
+    }
+    GuardedBuffer first = *GuardedBuffer::create("y", stream, m * c_out * 4, random);
+    GuardedBuffer second = *GuardedBuffer::create("y", stream, m * c_out * 4, random);
+    for (std::int64_t i = 0; i < m * c_out; ++i) {
+      const auto value = static_cast<float>(random.draw(-1000, 1000));
+      std::memcpy(first.image().data() + 4 * i, &value, 4);
+    }
+    const std::vector<std::byte> start(first.image().begin(), first.image().end());
+    const GuardedBuffer act_q = *GuardedBuffer::create("act_q_scratch", stream, m * k, random);
+    const GuardedBuffer act_scale = *GuardedBuffer::create("act_scale_scratch", stream, m * 4, random);
+    ASSERT_TRUE(scales.upload());
+    const auto run = [&](int i) {
+      const GuardedBuffer& from = i % 2 == 0 ? first : second;
+      const GuardedBuffer& to = i % 2 == 0 ? second : first;
+      return plan->run(stream, Workspace::none(),
+                       {.x = from.tensor(Element::F32, {m, k}, {c_out, 1}),
+                        .weight = from.tensor(Element::I8, {c_out, k}),
+                        .weight_scale = scales.vector(Element::F32, c_out, i * c_out * 4),
+                        .bias = from.vector(Element::F32, c_out),
+                        .y = to.tensor(Element::F32, {m, c_out}),
+                        .act_q_scratch = act_q.tensor(Element::I8, {m, k}),
+                        .act_scale_scratch = act_scale.vector(Element::F32, m)});
+    };
+    const auto result_of = [&](const std::function<Result<void>()>& run_all) {
+      std::ranges::copy(start, first.image().begin());
+      EXPECT_TRUE(first.upload());
+      const Result<void> done = run_all();
+      EXPECT_TRUE(done) << done.error().message;
+      EXPECT_TRUE(first.download());
+      return std::vector<std::byte>(first.image().begin(), first.image().end());
+    };
+    const auto run_all = [&](bool wait) -> Result<void> {
+      for (int i = 0; i < kRuns; ++i) {
+        BARACUDA_RETURN_IF_ERROR(run(i));
+        if (wait) BARACUDA_RETURN_IF_ERROR(stream.synchronize());
+      }
+      return {};
+    };
+    const auto expected = result_of([&] { return run_all(true); });
+    const auto graph = CudaGraph::capture(stream, [&] { return run_all(false); });
+    ASSERT_TRUE(graph) << graph.error().message;
+    for (int repeat = 0; repeat < 10; ++repeat) {
+      const auto eager = result_of([&] { return run_all(false); });
+      ASSERT_TRUE(compare_bytes("y of runs without a wait", eager, expected)) << m << " rows";
+      const auto replayed = result_of([&] { return graph->replay(stream); });
+      ASSERT_TRUE(compare_bytes("y of a graph", replayed, expected)) << m << " rows";
+    }
   }
 }
 
