@@ -79,6 +79,16 @@ TEST_P(DynamicRangeQuantizeTest, EdgeCases) {
            "shape=3x4096 element=bf16",
            "shape=3x4096 element=f16",
            // a row just within, at the end of, and beyond the registers of a warp and of blocks of 64, 128, 256
+           "shape=129x1016",
+           "shape=129x1024",
+           "shape=129x1028 symmetric=false",
+           "shape=129x2052",
+           "shape=129x4096 q_min=-3",
+           "shape=129x4100",
+           "shape=129x8192 element=bf16",
+           "shape=129x8200 element=f16",
+           "shape=129x257 x_misalignment=4",
+           // of fewer rows, which have more threads each
            "shape=5x1016",
            "shape=5x1024",
            "shape=5x1028",
@@ -417,7 +427,7 @@ TEST_P(DynamicRangeQuantizeCudaTest, StridesPickTheVariant) {
 /// The same bits however many rows there are beside, run after run.
 TEST_P(DynamicRangeQuantizeTest, BatchInvariantAndBitStable) {
   const Stream stream = GetParam().device.is_cpu() ? Stream::cpu(3) : *make_stream(GetParam().device);
-  constexpr std::int64_t kRows = 67, kLength = 136;
+  constexpr std::int64_t kRows = 130, kLength = 1100;  // a single row and all have other numbers of threads
   Random random(2);
   GuardedBuffer x = *GuardedBuffer::create("x", stream, kRows * kLength * 4, random);
   for (std::int64_t i = 0; i < kRows; ++i) {
