@@ -107,7 +107,8 @@ def _sustained(device: Device, timed: Timed, method: Method) -> list[float]:
 
 def interleave(device: Device, entries: Sequence[Timed], method: Method, is_late: Callable[[], bool],
                describe: Callable[[BaseException], str]) -> None:
-    """Takes a sample of each entry in turn, again and again, so that what changes meanwhile changes for all alike.
+    """Takes a sample of each entry in turn, again and again, so that what changes meanwhile changes for all alike. Each
+    round begins with the next entry: what one leaves behind, as heat, then meets all of them.
 
     A first round of each regime, in which caches and clocks come up, does not count. When it is late no round begins
     but the first that counts. An entry that fails keeps its error and is left out from then on.
@@ -117,12 +118,13 @@ def interleave(device: Device, entries: Sequence[Timed], method: Method, is_late
         for number in range(-1, rounds):
             if number > 0 and is_late():
                 break
-            for timed in entries:
+            first = (number + 1) % max(1, len(entries))
+            for timed in [*entries[first:], *entries[:first]]:
                 if timed.error:
                     continue
                 try:
                     seconds = sample(device, timed, method)
-                    clock = device.clock_mhz()
+                    clock = device.clock_mhz() if regime == SUSTAINED else None  # after a burst the device is idle
                 except Exception as error:
                     timed.error = describe(error)
                     continue
