@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 
+#include "baracuda/ops/quantized_linear/quantized_linear.h"
 #include "baracuda/ops/write_slice/write_slice.h"
 #include "baracuda/plan/plan_cache.h"
 #include "testing/cuda_graph.h"
@@ -149,6 +150,46 @@ FAKE_CUDA_TEST(CudaErrors, NoMemoryToLaunch) {
   expect_error(work.run(*plan), ErrorKind::Backend, 2, {"WriteSlicePlan", "launch", "free device memory"});
   fakes.cuda.fails.clear();
   EXPECT_TRUE(work.run(*plan));
+}
+
+// --- what only some kernels ask of the driver ---
+
+FAKE_CUDA_TEST(CudaErrors, ClustersAndTensorMaps) {
+  const Stream stream = *Stream::cuda();
+  constexpr std::int64_t kM = 4096, kChannels = 8192, kK = 64;
+  const QuantizedLinearDescriptor descriptor{.m = kM, .c_out = kChannels, .k = kK};
+  const auto select = [&] { return QuantizedLinearPlan::select(stream, descriptor); };
+
+  fakes.cuda.gpus[0].clusters = 0;
+  expect_error(select(), ErrorKind::Unsupported, 0, {"QuantizedLinearPlan", "no cluster of 2 blocks"});
+  fakes.cuda.gpus[0].clusters = 50;
+  fakes.cuda.fails["cuOccupancyMaxActiveClusters"] = cuda::CUDA_ERROR_OUT_OF_MEMORY;
+  expect_error(select(), ErrorKind::Backend, 2, {"QuantizedLinearPlan", "max_active_clusters"});
+  fakes.cuda.fails.clear();
+  const auto plan = select();
+  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_EQ(plan->sku().variant, "wgmma128x256_cluster2");
+
+  const Buffer x = *Buffer::allocate(stream, kM * kK * 4), weight = *Buffer::allocate(stream, kChannels * kK),
+               scale = *Buffer::allocate(stream, kChannels * 4), y = *Buffer::allocate(stream, kM * kChannels * 4),
+               q = *Buffer::allocate(stream, kM * kK), row_scale = *Buffer::allocate(stream, kM * 4);
+  const auto vector = [&](const Buffer& of, std::int64_t length) {
+    return VectorMut{{of.data(), Element::F32, length, stream.device(), of.range()}};
+  };
+  const QuantizedLinearArgs args{.x = x.tensor(Element::F32, {kM, kK}),
+                                 .weight = weight.tensor(Element::I8, {kChannels, kK}),
+                                 .weight_scale = vector(scale, kChannels),
+                                 .y = y.tensor(Element::F32, {kM, kChannels}),
+                                 .act_q_scratch = q.tensor(Element::I8, {kM, kK}),
+                                 .act_scale_scratch = vector(row_scale, kM)};
+  fakes.cuda.fails["cuTensorMapEncodeTiled"] = static_cast<cuda::CUresult>(1);
+  expect_error(plan->run(stream, Workspace::none(), args), ErrorKind::Backend, 1,
+               {"QuantizedLinearPlan", "encode_tensor_map"});
+  fakes.cuda.fails.clear();
+  const int launches = fakes.cuda.gpus[0].launches;
+  const auto ran = plan->run(stream, Workspace::none(), args);
+  EXPECT_TRUE(ran) << ran.error().message;
+  EXPECT_EQ(fakes.cuda.gpus[0].launches, launches + 2) << "the quantizer and the product";
 }
 
 // --- a device that is lost ---

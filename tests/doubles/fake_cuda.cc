@@ -357,7 +357,7 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction functi
 }
 EXPORT CUresult cuOccupancyMaxActiveClusters(int* clusters, CUfunction, const CUlaunchConfig*) {
   CALL;
-  return *clusters = 1, CUDA_SUCCESS;
+  return *clusters = fake().gpus[current[depth]->ordinal].clusters, CUDA_SUCCESS;
 }
 EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, std::uint32_t, void*,
                                        const std::uint64_t*, const std::uint64_t*, const std::uint32_t*,

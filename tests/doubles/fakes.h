@@ -17,6 +17,7 @@ struct FakeCuda {
     int sm = 90;  ///< 10·major + minor
     std::size_t memory_bytes = std::size_t{1} << 30;
     bool has_memory_pools = true;
+    int clusters = 50;  ///< of any launch, that run at the same time
     // Counted.
     std::size_t allocated_bytes = 0;
     int loaded_libraries = 0, launches = 0;

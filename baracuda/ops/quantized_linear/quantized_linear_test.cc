@@ -191,24 +191,35 @@ TEST_P(QuantizedLinearTest, EpiloguesOfLargeTiles) {
 
 /// Channels that a GPU's multiprocessors share in every way: halves of k, several waves, both sizes of blocks. Each of
 /// the six kernels has a case whose k goes round its ring of stages.
+constexpr const char* kFewRows[] = {
+    "m=1 c_out=64 k=144 element=bf16",
+    "m=5 c_out=8192 k=400 element=bf16 weight_element=u8 bias_element=f32 activation=relu",
+    "m=31 c_out=8184 k=1296 element=f16",
+    "m=32 c_out=136 k=4112 output_element=bf16 weight_element=u8",
+    "m=3 c_out=28672 k=1040 element=bf16 weight_element=u8 activation=silu",
+    "m=2 c_out=70000 k=144 element=bf16",
+    "m=33 c_out=4096 k=656 weight_element=u8 bias_element=f32",
+    "m=64 c_out=264 k=2064 element=bf16 activation=gelu weight_padding=16 y_padding=8",
+    "m=40 c_out=28672 k=784 element=f16 weight_element=u8",
+    "m=65 c_out=4100 k=528 output_element=f32",
+    "m=128 c_out=520 k=4112 element=bf16 weight_element=u8 bias_element=bf16",
+    "m=129 c_out=2056 k=784 element=bf16",
+    "m=250 c_out=8200 k=144 element=f16 weight_element=u8",
+    "m=65 c_out=28672 k=656 element=bf16",
+};
+
 TEST_P(QuantizedLinearTest, FewRowsSanitizer) {
   if (GetParam().device.is_cpu()) GTEST_SKIP() << "blocks with as many channels as fill a GPU are CUDA's";
-  for (const char* fields : {
-           "m=1 c_out=64 k=144 element=bf16",
-           "m=5 c_out=8192 k=400 element=bf16 weight_element=u8 bias_element=f32 activation=relu",
-           "m=31 c_out=8184 k=1296 element=f16",
-           "m=32 c_out=136 k=4112 output_element=bf16 weight_element=u8",
-           "m=3 c_out=28672 k=1040 element=bf16 weight_element=u8 activation=silu",
-           "m=2 c_out=70000 k=144 element=bf16",
-           "m=33 c_out=4096 k=656 weight_element=u8 bias_element=f32",
-           "m=64 c_out=264 k=2064 element=bf16 activation=gelu weight_padding=16 y_padding=8",
-           "m=40 c_out=28672 k=784 element=f16 weight_element=u8",
-           "m=65 c_out=4100 k=528 output_element=f32",
-           "m=128 c_out=520 k=4112 element=bf16 weight_element=u8 bias_element=bf16",
-           "m=129 c_out=2056 k=784 element=bf16",
-           "m=250 c_out=8200 k=656 element=f16 weight_element=u8",
-       })
-    EXPECT_TRUE(passes(parse(fields), GetParam()));
+  for (const char* fields : kFewRows) EXPECT_TRUE(passes(parse(fields), GetParam()));
+}
+
+TEST(QuantizedLinearChoice, FewRowsTakeEachKernelForThem) {
+  std::set<std::string_view> variants;
+  for (const char* fields : kFewRows)
+    variants.insert(Plan::choose(parse(fields).descriptor, {}, DeviceInfo::sm90a())->sku.variant);
+  EXPECT_EQ(variants,
+            (std::set<std::string_view>{"wgmma_swapped128x32", "wgmma_swapped256x32", "wgmma_swapped128x64",
+                                        "wgmma_swapped256x64", "wgmma_swapped128x128", "wgmma_swapped256x128"}));
 }
 
 /// Every element, activation and bias.
@@ -784,6 +795,7 @@ TEST_P(QuantizedLinearTest, BatchInvariantAndBitStable) {
     Desc& large = cases[1].descriptor;
     const LargeTiles tiles = large_tiles_of(GetParam(), stream.device_info()).front();
     large.m = tiles.m, large.c_out = tiles.c_out;
+    ASSERT_EQ(Plan::choose(large, GetParam().preference, stream.device_info())->sku.variant, tiles.variant);
   }
   for (const QuantizedLinearCase& value : cases) {
     QuantizedLinearBuffers buffers = *QuantizedLinearBuffers::create(value, stream);
@@ -994,7 +1006,7 @@ TEST(QuantizedLinearKernels, TheOpListsWhatPlansCompile) {
     GTEST_SKIP() << "no NVRTC";
   }
   const DeviceInfo h200 = DeviceInfo::sm90a();
-  std::set<std::string> listed, asked;
+  std::set<std::string_view> listed, asked;
   for (const jit::KernelSpec& kernel : quantized_linear_op().kernels({}, h200)) listed.insert(kernel.name);
   for (Element element : {Element::F32, Element::F16, Element::Bf16, Element::F64})
     for (Element weight : {Element::I8, Element::U8})
