@@ -2,6 +2,10 @@
 
 /// The one header that a user of baracuda includes.
 
+#include "baracuda/checkpoint/checkpoint.h"
+#include "baracuda/checkpoint/mapped_file.h"
+#include "baracuda/checkpoint/quantization.h"
+#include "baracuda/checkpoint/safetensors.h"
 #include "baracuda/core/activation.h"
 #include "baracuda/core/arch.h"
 #include "baracuda/core/buffer.h"

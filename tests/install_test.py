@@ -50,7 +50,7 @@ class PublicNames:
             if level < 0:
                 break
             outside += character if level == depth else " "
-        return set(re.findall(r"(\w+)\(", outside))
+        return set(re.findall(r"(~?\w+)\(", outside))
 
     def has(self, symbol):
         """Whether a demangled symbol is a public function, and of public types alone."""
