@@ -18,6 +18,12 @@ class Docs(unittest.TestCase):
         self.assertEqual(1, len(blocks))
         self.assertIn(textwrap.indent(blocks[0], "  "), example)
 
+    def test_the_page_of_checkpoints_shows_a_part_of_the_example(self):
+        page = (support.ROOT / "docs/checkpoint.md").read_text()
+        blocks = re.findall(r"^```cpp\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        self.assertEqual(1, len(blocks))
+        self.assertIn(textwrap.indent(blocks[0], "  "), (support.ROOT / "examples/checkpoint.cc").read_text())
+
     def test_links_lead_to_files(self):
         for page in [*support.ROOT.glob("*.md"), *support.ROOT.glob("docs/**/*.md")]:
             for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
