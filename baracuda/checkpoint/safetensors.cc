@@ -20,15 +20,35 @@ using json::Value;
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's
 
+/// The format's kinds of numbers; some of them have no element here.
 struct Dtype {
   std::string_view name;
-  Element element;
+  int bits;
+  std::optional<Element> element;
 };
 constexpr Dtype kDtypes[] = {
-    {"BOOL", Element::Bool}, {"U8", Element::U8},          {"I8", Element::I8},          {"U16", Element::U16},
-    {"I16", Element::I16},   {"U32", Element::U32},        {"I32", Element::I32},        {"U64", Element::U64},
-    {"I64", Element::I64},   {"F16", Element::F16},        {"BF16", Element::Bf16},      {"F32", Element::F32},
-    {"F64", Element::F64},   {"F8_E4M3", Element::F8E4M3}, {"F8_E5M2", Element::F8E5M2},
+    {"BOOL", 8, Element::Bool},
+    {"U8", 8, Element::U8},
+    {"I8", 8, Element::I8},
+    {"U16", 16, Element::U16},
+    {"I16", 16, Element::I16},
+    {"U32", 32, Element::U32},
+    {"I32", 32, Element::I32},
+    {"U64", 64, Element::U64},
+    {"I64", 64, Element::I64},
+    {"F16", 16, Element::F16},
+    {"BF16", 16, Element::Bf16},
+    {"F32", 32, Element::F32},
+    {"F64", 64, Element::F64},
+    {"C64", 64, Element::Complex64},
+    {"F8_E4M3", 8, Element::F8E4M3},
+    {"F8_E5M2", 8, Element::F8E5M2},
+    {"F8_E4M3FNUZ", 8, {}},
+    {"F8_E5M2FNUZ", 8, {}},
+    {"F8_E8M0", 8, {}},
+    {"F6_E2M3", 6, {}},
+    {"F6_E3M2", 6, {}},
+    {"F4", 4, {}},
 };
 
 Error in_file(const std::string& path, Error error) {
@@ -56,15 +76,15 @@ Result<std::int64_t> size_from(const Value& value, std::string_view name) {
   return static_cast<std::int64_t>(*number);
 }
 
-/// Bytes of the elements. Nothing where a product passes 2^63, even beside an extent of 0: strides are products too.
-std::optional<std::int64_t> bytes_of(Element element, const std::vector<std::int64_t>& shape) {
-  std::int64_t bytes = element_bytes(element);
+/// Bits of all elements. Nothing where a product passes 2^63, even beside an extent of 0: strides are products too.
+std::optional<std::int64_t> bits_of(int element_bits, const std::vector<std::int64_t>& shape) {
+  std::int64_t bits = element_bits;
   bool empty = false;
   for (const std::int64_t extent : shape) {
     empty |= extent == 0;
-    if (extent != 0 && __builtin_mul_overflow(bytes, extent, &bytes)) return std::nullopt;
+    if (extent != 0 && __builtin_mul_overflow(bits, extent, &bits)) return std::nullopt;
   }
-  return empty ? 0 : bytes;
+  return empty ? 0 : bits;
 }
 
 /// A tensor whose `offset` still counts from the end of the header.
@@ -87,11 +107,16 @@ Result<Entry> read_entry(const std::string& name, const Value& entry, std::size_
   SafetensorsTensor& tensor = read.tensor;
   tensor.name = name;
   tensor.dtype = *dtype;
-  if (const auto* known = std::ranges::find(kDtypes, *dtype, &Dtype::name); known != std::end(kDtypes))
-    tensor.element = known->element;
   for (const Value& extent : *shape) {
     BARACUDA_ASSIGN_OR_RETURN(tensor.shape.emplace_back(), size_from(extent, "shape"));
   }
+
+  const auto* known = std::ranges::find(kDtypes, *dtype, &Dtype::name);
+  const bool is_known = known != std::end(kDtypes);
+  if (is_known) tensor.element = known->element;
+  const std::size_t shape_at = entry.find("shape")->offset;
+  const std::optional<std::int64_t> bits = bits_of(is_known ? known->bits : 1, tensor.shape);  // no dtype takes less
+  if (!bits) return malformed(shape_at, "shape has more elements than 2^63 bits hold");
 
   const std::size_t at = read.offsets_at = entry.find("data_offsets")->offset;
   if (offsets->size() != 2)
@@ -102,14 +127,12 @@ Result<Entry> read_entry(const std::string& name, const Value& entry, std::size_
     return malformed(at, fmt::format("data_offsets are [{}, {}], expected begin <= end <= {}, the bytes of data in the "
                                      "file; it may be cut short",
                                      tensor.offset, read.end, data_bytes));
-  if (tensor.element) {
-    const std::optional<std::int64_t> bytes = bytes_of(*tensor.element, tensor.shape);
-    const std::size_t shape_at = entry.find("shape")->offset;
-    if (!bytes) return malformed(shape_at, "shape has more elements than 2^63 bytes hold");
-    if (*bytes != read.end - tensor.offset)
-      return malformed(at, fmt::format("data_offsets [{}, {}] hold {} bytes, but dtype and shape take {}",
-                                       tensor.offset, read.end, read.end - tensor.offset, *bytes));
-  }
+  if (!is_known) return read;  // what its elements take cannot be said
+  if (*bits % 8 != 0)
+    return malformed(shape_at, fmt::format("shape takes {} bits in {}, expected whole bytes", *bits, *dtype));
+  if (*bits / 8 != read.end - tensor.offset)
+    return malformed(at, fmt::format("data_offsets [{}, {}] hold {} bytes, but shape takes {} in {}", tensor.offset,
+                                     read.end, read.end - tensor.offset, *bits / 8, *dtype));
   return read;
 }
 
@@ -180,8 +203,8 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) noexcept 
     SafetensorsTensor& tensor = entry.tensor;
     if (tensor.offset != end)
       return in_file(path, malformed(entry.offsets_at,
-                                     fmt::format("tensor {}: data_offsets begin at {}, expected {}, where the tensor "
-                                                 "before it ends: there is {} between them",
+                                     fmt::format("tensor {}: data_offsets begin at {}, expected {}, where the tensors "
+                                                 "before it end: there is {} between them",
                                                  in_quotes(tensor.name), tensor.offset, end,
                                                  tensor.offset > end ? "a hole" : "an overlap")));
     tensor.bytes = data.subspan(static_cast<std::size_t>(end), static_cast<std::size_t>(entry.end - end));

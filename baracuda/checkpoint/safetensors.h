@@ -21,7 +21,7 @@ namespace baracuda {
 struct SafetensorsTensor {
   std::string name;
   std::string dtype;                 ///< as the file says it: "F16"
-  std::optional<Element> element;    ///< nothing for a dtype that is not one of the format's table
+  std::optional<Element> element;    ///< nothing where no element kind is like that dtype
   std::vector<std::int64_t> shape;   ///< of any rank
   std::int64_t offset = 0;           ///< of its first byte in the file
   std::span<const std::byte> bytes;  ///< in the mapped file
@@ -41,10 +41,13 @@ struct SafetensorsTensor {
 ///   the rest    the tensors' bytes; begin and end count from here
 ///
 /// Every byte of the rest belongs to exactly one tensor, and `end - begin` is what dtype and shape take. A tensor of a
-/// dtype that is unknown here is listed, with its bytes, but has no view(). Members of a tensor's entry beyond the
-/// three are ignored. docs/checkpoint.md lists the rules with their errors.
+/// dtype that no element kind is like (F4, F6_E2M3, F6_E3M2, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ), or that is newer than
+/// this reader, is listed with its bytes, but has no view(). Members of a tensor's entry beyond the three are ignored.
+/// docs/checkpoint.md lists the rules with their errors.
 ///
-/// Source: https://github.com/huggingface/safetensors
+/// The file must not change while it is open (MappedFile). Any number of threads may read one object.
+///
+/// Source: https://github.com/huggingface/safetensors (README.md, safetensors/src/tensor.rs)
 class BARACUDA_API SafetensorsFile {
  public:
   /// Errors: Io; MalformedFile, with the offset of what breaks a rule and a message that names file and tensor; Backend

@@ -101,7 +101,7 @@ TEST(SafetensorsTest, EveryDtype) {
       {"BOOL", Element::Bool}, {"U8", Element::U8},          {"I8", Element::I8},          {"I16", Element::I16},
       {"U16", Element::U16},   {"I32", Element::I32},        {"U32", Element::U32},        {"I64", Element::I64},
       {"U64", Element::U64},   {"F16", Element::F16},        {"BF16", Element::Bf16},      {"F32", Element::F32},
-      {"F64", Element::F64},   {"F8_E4M3", Element::F8E4M3}, {"F8_E5M2", Element::F8E5M2},
+      {"F64", Element::F64},   {"F8_E4M3", Element::F8E4M3}, {"F8_E5M2", Element::F8E5M2}, {"C64", Element::Complex64},
   };
   const TemporaryFolder folder;
   for (const auto& [name, element] : dtypes) {
@@ -119,13 +119,16 @@ TEST(SafetensorsTest, EveryDtype) {
 TEST(SafetensorsTest, WhatHasNoViewIsListed) {
   const TemporaryFolder folder;
   const auto file = SafetensorsFile::open(
-      folder.write("a", safetensors(R"({"new":{"dtype":"F4","shape":[7],"data_offsets":[0,4]},)"
-                                    R"("deep":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[4,6]}})",
-                                    "abcdef")));
+      folder.write("a", safetensors(R"({"new":{"dtype":"F5","shape":[7],"data_offsets":[0,4]},)"
+                                    R"("deep":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[4,6]},)"
+                                    R"("packed":{"dtype":"F6_E3M2","shape":[2,4],"data_offsets":[6,12]}})",
+                                    "abcdefghijkl")));
   ASSERT_TRUE(file) << file.error().to_string();
   EXPECT_EQ(text_of(file->find("new")->bytes), "abcd");
   EXPECT_EQ(text_of(file->find("deep")->bytes), "ef");
-  for (const auto& [name, why] : {std::pair("new", "\"F4\""), std::pair("deep", "9 axes")}) {
+  EXPECT_EQ(text_of(file->find("packed")->bytes), "ghijkl");
+  for (const auto& [name, why] :
+       {std::pair("new", "\"F5\""), std::pair("deep", "9 axes"), std::pair("packed", "\"F6_E3M2\"")}) {
     const Result<TensorRef> view = file->find(name)->view();
     ASSERT_FALSE(view);
     EXPECT_EQ(view.error().kind, ErrorKind::Unsupported);
@@ -204,13 +207,21 @@ TEST(SafetensorsTest, RulesOfATensor) {
       {entry(R"("dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,8])"), "[429", "more elements"},
       {entry(R"("dtype":"F64","shape":[2305843009213693953],"data_offsets":[0,8])"), "[230", "more elements"},
       {entry(R"("dtype":"U8","shape":[0,4294967296,4294967296],"data_offsets":[0,8])"), "[0,42", "more elements"},
+      {entry(R"("dtype":"F5","shape":[4294967296,4294967296],"data_offsets":[0,8])"), "[429", "more elements"},
       {entry(R"("dtype":"U8","shape":[8],"data_offsets":[0])"), "[0]", "has 1 numbers"},
       {entry(R"("dtype":"U8","shape":[8],"data_offsets":[0,8,8])"), "[0,8,8]", "has 3 numbers"},
       {entry(R"("dtype":"U8","shape":[8],"data_offsets":[0,8e0])"), "8e0", "data_offsets holds a number"},
       {entry(R"("dtype":"U8","shape":[8],"data_offsets":[8,0])"), "[8,0]", "begin <= end <= 8"},
       {entry(R"("dtype":"U8","shape":[9],"data_offsets":[0,9])"), "[0,9]", "begin <= end <= 8"},
-      {entry(R"("dtype":"U8","shape":[7],"data_offsets":[0,8])"), "[0,8]", "hold 8 bytes, but dtype and shape take 7"},
-      {entry(R"("dtype":"F16","shape":[8],"data_offsets":[0,8])"), "[0,8]", "take 16"},
+      {entry(R"("dtype":"U8","shape":[7],"data_offsets":[0,8])"), "[0,8]", "hold 8 bytes, but shape takes 7 in U8"},
+      {entry(R"("dtype":"F16","shape":[8],"data_offsets":[0,8])"), "[0,8]", "takes 16 in F16"},
+      {entry(R"("dtype":"F4","shape":[8],"data_offsets":[0,8])"), "[0,8]", "takes 4 in F4"},
+      {entry(R"("dtype":"F6_E2M3","shape":[8],"data_offsets":[0,8])"), "[0,8]", "takes 6 in F6_E2M3"},
+      {entry(R"("dtype":"F6_E3M2","shape":[8],"data_offsets":[0,8])"), "[0,8]", "takes 6 in F6_E3M2"},
+      {entry(R"("dtype":"F8_E8M0","shape":[7],"data_offsets":[0,8])"), "[0,8]", "takes 7 in F8_E8M0"},
+      {entry(R"("dtype":"F8_E4M3FNUZ","shape":[7],"data_offsets":[0,8])"), "[0,8]", "takes 7 in F8_E4M3FNUZ"},
+      {entry(R"("dtype":"F8_E5M2FNUZ","shape":[7],"data_offsets":[0,8])"), "[0,8]", "takes 7 in F8_E5M2FNUZ"},
+      {entry(R"("dtype":"F4","shape":[5,3],"data_offsets":[0,8])"), "[5,3]", "takes 60 bits in F4"},
       {entry(R"("dtype":"U8","shape":[7],"data_offsets":[1,8])"), "[1,8]", "a hole"},
       {R"({"y":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},)"
        R"("x.weight":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}})",
