@@ -1,12 +1,14 @@
 #include "baracuda/checkpoint/checkpoint.h"
 
 #include <fmt/core.h>
-#include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <map>
 
 #include "baracuda/checkpoint/json.h"
+#include "baracuda/checkpoint/paths.h"
 #include "baracuda/core/propagate.h"
 
 namespace baracuda {
@@ -19,50 +21,50 @@ using json::Value;
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
 constexpr std::size_t kMaxIndexBytes = 100'000'000;  // as a header may have
 
-bool exists(const std::string& path) {
-  struct stat status;
-  return stat(path.c_str(), &status) == 0;
+/// What an index says of a shard: its tensors, with the place of each in the index.
+using Listed = std::map<std::string_view, std::size_t>;
+
+struct Index {
+  std::size_t offset = 0;  ///< of weight_map
+  std::map<std::string, Listed> shards;
+};
+
+/// Whether a name stays in the folder that it is looked up in, and can be printed as it is.
+bool is_file_name(std::string_view name) {
+  return !name.empty() && name.size() <= NAME_MAX && name != "." && name != ".." &&
+         std::ranges::none_of(name, [](char c) { return c == '/' || json::is_control(c); });
 }
 
-bool is_folder(const std::string& path) {
-  struct stat status;
-  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-/// A shard's name, and what the index says is in it: the tensors, with the place of each in the index.
-using Shards = std::map<std::string, std::map<std::string_view, std::size_t>>;
-
-Result<Shards> read_shards(const Value& index) {
-  const Value* weight_map = index.find("weight_map");
-  if (!weight_map) return malformed(index.offset, "no weight_map, expected an object of tensors and their files");
+Result<Index> read_index(const Value& root) {
+  const Value* weight_map = root.find("weight_map");
+  if (!weight_map) return malformed(root.offset, "no weight_map, expected an object of tensors and their files");
   const auto* tensors = weight_map->as<Value::Object>();
   if (!tensors)
     return malformed(weight_map->offset, fmt::format("weight_map is {}, expected an object", weight_map->kind()));
-  Shards shards;
+  Index index{weight_map->offset, {}};
   for (const json::Member& tensor : *tensors) {
     const auto* shard = tensor.value.as<std::string>();
     if (!shard)
       return malformed(tensor.value.offset, fmt::format("tensor {}: its file is {}, expected a string",
                                                         in_quotes(tensor.name), tensor.value.kind()));
-    if (shard->empty() || *shard == "." || *shard == ".." || shard->find('/') != shard->npos ||
-        shard->find('\0') != shard->npos)
-      return malformed(tensor.value.offset, fmt::format("tensor {}: its file is {}, expected the name of a file beside "
-                                                        "the index, without a folder",
-                                                        in_quotes(tensor.name), in_quotes(*shard)));
-    shards[*shard].emplace(tensor.name, tensor.value.offset);
+    if (!is_file_name(*shard))
+      return malformed(tensor.value.offset,
+                       fmt::format("tensor {}: its file is {}, expected the name of a file beside "
+                                   "the index, of at most {} bytes, without a folder or control characters",
+                                   in_quotes(tensor.name), in_quotes(*shard), NAME_MAX));
+    index.shards[*shard].emplace(tensor.name, tensor.value.offset);
   }
-  return shards;
+  return index;
 }
 
 /// That a shard holds what the index says and nothing else.
-Result<void> check_shard(const SafetensorsFile& file, const std::map<std::string_view, std::size_t>& listed) {
+Result<void> check_shard(const SafetensorsFile& file, const Listed& listed, std::size_t weight_map_offset) {
   for (const auto& [name, offset] : listed)
     if (!file.find(name)) return malformed(offset, fmt::format("tensor {} is not in {}", in_quotes(name), file.path()));
   for (const SafetensorsTensor& tensor : file.tensors())
     if (!listed.contains(tensor.name))
-      return malformed(static_cast<std::size_t>(tensor.offset),
-                       fmt::format("weight_map does not say that tensor {} is in {}, where it is",
-                                   in_quotes(tensor.name), file.path()));
+      return malformed(weight_map_offset, fmt::format("weight_map does not say that tensor {} is in {}, where it is",
+                                                      in_quotes(tensor.name), file.path()));
   return {};
 }
 
@@ -76,17 +78,17 @@ Result<std::vector<SafetensorsFile>> open_shards(const std::string& index_path) 
     return in_index(malformed(
         kMaxIndexBytes, fmt::format("it has {} bytes, expected at most {}", file.bytes().size(), kMaxIndexBytes)));
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  const Result<Value> index = json::parse(text);
+  const Result<Value> root = json::parse(text);
+  if (!root) return in_index(root.error());
+  const Result<Index> index = read_index(*root);
   if (!index) return in_index(index.error());
-  const Result<Shards> shards = read_shards(*index);
-  if (!shards) return in_index(shards.error());
 
-  const std::string folder = index_path.substr(0, index_path.rfind('/') + 1);  // "" where there is no '/'
   std::vector<SafetensorsFile> files;
-  for (const auto& [name, listed] : *shards) {
-    BARACUDA_ASSIGN_OR_RETURN(SafetensorsFile shard, SafetensorsFile::open(folder + name));
-    if (const Result<void> agree = check_shard(shard, listed); !agree) return in_index(agree.error());
-    files.push_back(std::move(shard));
+  for (const auto& [name, listed] : index->shards) {
+    Result<SafetensorsFile> shard = SafetensorsFile::open(folder_of(index_path) + name);
+    if (!shard) return shard.error().kind == ErrorKind::Io ? in_index(shard.error()) : shard.error();
+    if (const Result<void> agree = check_shard(*shard, listed, index->offset); !agree) return in_index(agree.error());
+    files.push_back(*std::move(shard));
   }
   return files;
 }
@@ -97,8 +99,8 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) noexcept try {
   std::string file = path;
   if (is_folder(path)) {
     file = path + "/model.safetensors";
-    if (!exists(file)) file = fmt::format("{}/{}", path, kIndexName);
-    if (!exists(file))
+    if (is_absent(file)) file = fmt::format("{}/{}", path, kIndexName);
+    if (is_absent(file))
       return Error::io(ENOENT, fmt::format("{}: neither model.safetensors nor {} is in it; name a file of another name "
                                            "itself",
                                            path, kIndexName));

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "baracuda/checkpoint/files_test.h"
 #include "testing/property.h"
@@ -68,7 +69,44 @@ TEST(CheckpointTest, WhatIsAbsent) {
   const auto checkpoint = Checkpoint::open(folder.path());
   ASSERT_FALSE(checkpoint);
   EXPECT_EQ(checkpoint.error().kind, ErrorKind::Io);
-  EXPECT_NE(checkpoint.error().message.find("3.safetensors"), std::string::npos);
+  for (const char* part : {"index.json", "3.safetensors"})
+    EXPECT_NE(checkpoint.error().message.find(part), std::string::npos) << checkpoint.error().message;
+}
+
+TEST(CheckpointTest, WhatCannotBeLookedAtIsNotAbsent) {
+  const TemporaryFolder folder;
+  write_shards(folder);
+  // What open() finds wrong there is said, and the index is not taken instead.
+  const std::string loop = folder.path() + "/model.safetensors";
+  ASSERT_EQ(symlink("model.safetensors", loop.c_str()), 0);
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_FALSE(checkpoint);
+  EXPECT_EQ(checkpoint.error().code, ELOOP) << checkpoint.error().to_string();
+  EXPECT_NE(checkpoint.error().message.find(loop), std::string::npos) << checkpoint.error().message;
+}
+
+/// As the Hub's cache has them: a snapshot's folder of links to files that are named by their digests.
+TEST(CheckpointTest, LinksAreFollowed) {
+  const TemporaryFolder blobs, folder;
+  const std::pair<const char*, std::string> files[] = {{"1.safetensors", blobs.write("0a1b", shard("a"))},
+                                                       {"2.safetensors", blobs.write("0a1c", shard("b"))},
+                                                       {"model.safetensors.index.json", blobs.write("0a1d", kIndex)}};
+  for (const auto& [name, blob] : files) ASSERT_EQ(symlink(blob.c_str(), (folder.path() + "/" + name).c_str()), 0);
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().to_string();
+  EXPECT_NE(checkpoint->find("b"), nullptr);
+}
+
+TEST(CheckpointTest, TensorsStayWhereACheckpointIsMoved) {
+  const TemporaryFolder folder;
+  write_shards(folder);
+  auto opened = Checkpoint::open(folder.path());
+  ASSERT_TRUE(opened) << opened.error().to_string();
+  const SafetensorsTensor* a = opened->find("a");
+  Checkpoint moved = *std::move(opened);
+  opened = Error::invalid_problem("what was moved from is gone");
+  EXPECT_EQ(moved.find("a"), a);
+  EXPECT_EQ(a->bytes[0], std::byte{'a'});
 }
 
 TEST(CheckpointTest, MalformedIndices) {
@@ -87,7 +125,10 @@ TEST(CheckpointTest, MalformedIndices) {
       {R"({"weight_map":{"a":"."}})", R"(".")", "beside the index"},
       {R"({"weight_map":{"a":"/etc/passwd"}})", R"("/etc)", "\"/etc/passwd\""},
       {R"({"weight_map":{"a":"x/1.safetensors"}})", R"("x/)", "beside the index"},
-      {R"({"weight_map":{"a":"1.safetensors\u0000"}})", R"("1.s)", "beside the index"},
+      {R"({"weight_map":{"a":"1.safetensors\u0000"}})", R"("1.s)", "control characters"},
+      {R"({"weight_map":{"a":"\u001b[2J"}})", R"("\u001b)", "\"?[2J\""},
+      {R"({"weight_map":{"a":")" + std::string(256, 'x') + R"("}})", R"("xx)", "at most 255 bytes"},
+      {R"({"weight_map":{"a":"\u007f"}})", R"("\u007f)", "\"?\""},
       {R"({"weight_map":{"a":"1.safetensors","a":"2.safetensors"}})", R"("a":"2)", "\"a\" stands twice"},
       {R"({"weight_map":{"a":"1.safetensors", "c":"1.safetensors"}})", R"("1.safetensors"}})", "\"c\" is not in"},
   };
@@ -112,8 +153,9 @@ TEST(CheckpointTest, ATensorThatTheIndexDoesNotList) {
   const auto checkpoint = Checkpoint::open(folder.path());
   ASSERT_FALSE(checkpoint);
   EXPECT_EQ(checkpoint.error().kind, ErrorKind::MalformedFile);
-  EXPECT_NE(checkpoint.error().message.find("\"a\""), std::string::npos) << checkpoint.error().message;
-  EXPECT_NE(checkpoint.error().message.find("2.safetensors"), std::string::npos) << checkpoint.error().message;
+  EXPECT_EQ(checkpoint.error().code, static_cast<std::int64_t>(kIndex.find(R"({"a":)")));
+  for (const char* part : {"\"a\"", "2.safetensors", "index.json"})
+    EXPECT_NE(checkpoint.error().message.find(part), std::string::npos) << checkpoint.error().message;
 }
 
 TEST(CheckpointTest, AChangedIndexGivesAResult) {

@@ -170,7 +170,7 @@ Error malformed(std::size_t offset, std::string_view message) {
 std::string in_quotes(std::string_view name) {
   constexpr std::size_t kMaxBytes = 200;
   std::string text = "\"";
-  for (const char c : name.substr(0, kMaxBytes)) text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  for (const char c : name.substr(0, kMaxBytes)) text += is_control(c) ? '?' : c;
   if (name.size() > kMaxBytes) {
     // Not within a character of several bytes.
     while ((static_cast<unsigned char>(name[text.size() - 1]) & 0xc0) == 0x80) text.pop_back();

@@ -49,7 +49,10 @@ Result<Value> parse(std::string_view text, std::size_t base = 0);
 /// MalformedFile: "<message>, at byte 17".
 Error malformed(std::size_t offset, std::string_view message);
 
-/// A name from a file, for messages: in quotes, shortened, with control characters replaced.
+/// What a terminal does not print but obeys.
+inline bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+/// A name from a file, in UTF-8, for messages: in quotes, shortened, with control characters replaced.
 std::string in_quotes(std::string_view name);
 
 }  // namespace baracuda::json

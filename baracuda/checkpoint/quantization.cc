@@ -1,12 +1,12 @@
 #include "baracuda/checkpoint/quantization.h"
 
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 
 #include "baracuda/checkpoint/json.h"
 #include "baracuda/checkpoint/mapped_file.h"
+#include "baracuda/checkpoint/paths.h"
 #include "baracuda/core/propagate.h"
 
 namespace baracuda {
@@ -36,6 +36,12 @@ Error unsupported(std::string_view key, const Value& value, std::string_view exp
 /// A config's keys; null counts as missing.
 class Keys {
  public:
+  struct Number {
+    std::string_view key;
+    const Value* value;
+    std::int64_t number;
+  };
+
   explicit Keys(const Value& config) : config_(config) {}
 
   const Value* find(std::string_view key) const {
@@ -55,13 +61,13 @@ class Keys {
     return malformed(value->offset, fmt::format("{} is {}, expected a string", key, text_of(*value)));
   }
   /// Under either of two names, the second the older.
-  Result<std::int64_t> number(std::string_view key, std::string_view older_key) const {
+  Result<Number> number(std::string_view key, std::string_view older_key) const {
     const std::string_view name = find(key) || !find(older_key) ? key : older_key;
     const Value* value = find(name);
     if (!value) return malformed(config_.offset, fmt::format("no {}, expected a whole number", key));
-    if (const auto* number = value->as<std::int64_t>()) return *number;
+    if (const auto* number = value->as<std::int64_t>()) return Number{name, value, *number};
     if (const auto* number = value->as<std::uint64_t>(); number && std::in_range<std::int64_t>(*number))
-      return static_cast<std::int64_t>(*number);
+      return Number{name, value, static_cast<std::int64_t>(*number)};
     return malformed(value->offset, fmt::format("{} is {}, expected a whole number", name, text_of(*value)));
   }
 
@@ -99,12 +105,13 @@ Result<QuantizationConfig> parse_config(const Value& value) {
 
   QuantizationConfig config;
   BARACUDA_ASSIGN_OR_RETURN(config.format, method == "awq" ? awq_format(keys) : gptq_format(keys, method));
-  BARACUDA_ASSIGN_OR_RETURN(const std::int64_t bits, keys.number("bits", "w_bit"));
-  if (bits != 4) return Error::unsupported(fmt::format("bits is {}, expected 4", bits));
-  BARACUDA_ASSIGN_OR_RETURN(config.group_size, keys.number("group_size", "q_group_size"));
-  if (config.group_size < 1 && config.group_size != -1)
-    return malformed(value.offset,
-                     fmt::format("group_size is {}, expected -1 (per channel) or at least 1", config.group_size));
+  BARACUDA_ASSIGN_OR_RETURN(const Keys::Number bits, keys.number("bits", "w_bit"));
+  if (bits.number != 4) return unsupported(bits.key, *bits.value, "4");
+  BARACUDA_ASSIGN_OR_RETURN(const Keys::Number group_size, keys.number("group_size", "q_group_size"));
+  if (group_size.number < 1 && group_size.number != -1)
+    return malformed(group_size.value->offset, fmt::format("{} is {}, expected -1 (per channel) or at least 1",
+                                                           group_size.key, group_size.number));
+  config.group_size = group_size.number;
 
   if (method == "awq") {
     BARACUDA_ASSIGN_OR_RETURN(const bool has_zero_points,
@@ -180,20 +187,22 @@ std::string_view name_of(QuantizationFormat format) {
 }
 
 Result<std::optional<QuantizationConfig>> read_quantization_config(const std::string& path) noexcept try {
-  struct stat status;
-  const bool is_folder = stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-  if (!is_folder && path.ends_with(".json") && !path.ends_with(".index.json")) return read_file(path);
-
-  const std::string folder = is_folder ? path + "/" : path.substr(0, path.rfind('/') + 1);
+  std::string folder = path + "/";
+  if (!is_folder(path)) {
+    if (path.ends_with(".json") && !path.ends_with(".index.json")) return read_file(path);
+    // The configs beside a file that is not there are those of another model.
+    if (const Result<MappedFile> file = MappedFile::open(path); !file) return file.error();
+    folder = folder_of(path);
+  }
   std::optional<QuantizationConfig> found;
   std::string found_in;
   for (const std::string_view name : kNames) {
     const std::string file = folder + std::string(name);
-    if (stat(file.c_str(), &status) != 0) continue;
+    if (is_absent(file)) continue;
     BARACUDA_ASSIGN_OR_RETURN(const auto config, read_file(file));
     if (found && config && *found != *config)
-      return malformed(0, fmt::format("configs {} and {} disagree: {}; name the one to use", found_in, file,
-                                      difference(*found, *config)));
+      return Error::malformed_file(0, fmt::format("configs {} and {} disagree: {}; name the one to use", found_in, file,
+                                                  difference(*found, *config)));
     if (config && !found) {
       found = config;
       found_in = file;

@@ -44,6 +44,7 @@ struct QuantizationConfig {
 ///   checkpoint_format   gptq, gptq_v2 or marlin; missing: GPTQModel's `format`, else gptq
 ///   is_marlin_format    true: marlin, as AutoGPTQ 0.7 says it
 ///   version             AWQ: gemm or marlin, in any case; missing: gemm
+///   backend             AWQ: any but llm-awq, whose layout is its own
 ///   bits, w_bit         4
 ///   group_size, q_group_size   -1, or from 1 on
 ///   sym, zero_point     missing: true; zero_point of AWQ's marlin: false
@@ -53,6 +54,9 @@ struct QuantizationConfig {
 /// A key whose value is null is missing; other keys are ignored. Errors: Io; MalformedFile (no JSON, a key of a wrong
 /// type or without a sense, files that disagree); Unsupported, with the key and its value (bits other than 4, other
 /// methods, formats and versions); Backend (no host memory).
+///
+/// Source: the configs that https://github.com/AutoGPTQ/AutoGPTQ, https://github.com/ModelCloud/GPTQModel,
+/// https://github.com/casper-hansen/AutoAWQ and https://github.com/IST-DASLab/marlin write; tests/data/w4/README.md.
 BARACUDA_API Result<std::optional<QuantizationConfig>> read_quantization_config(const std::string& path) noexcept;
 
 }  // namespace baracuda

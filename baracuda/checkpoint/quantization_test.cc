@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -49,6 +50,8 @@ TEST(GoldenCheckpointTest, Configs) {
         ASSERT_TRUE(one) << one.error().to_string();
         EXPECT_EQ(*one, golden.config) << golden.name << " " << name;
       }
+      folder.write("any.safetensors", "");
+      folder.write("model.safetensors.index.json", "");
       for (const char* beside : {"", "/", "/any.safetensors", "/model.safetensors.index.json"}) {
         const auto config = read_quantization_config(folder.path() + beside);
         ASSERT_TRUE(config) << config.error().to_string();
@@ -147,7 +150,7 @@ TEST(QuantizationConfigTest, AModelThatIsNotQuantized) {
 TEST(QuantizationConfigTest, WhatIsNotServedIsNamed) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"bits":8,"group_size":128})", "bits is 8"},
-      {R"({"w_bit":3,"q_group_size":128})", "bits is 3"},
+      {R"({"w_bit":3,"q_group_size":128})", "w_bit is 3"},
       {R"({"quant_method":"bitsandbytes","bits":4,"group_size":128})", "quant_method is \"bitsandbytes\""},
       {R"({"bits":4,"group_size":128,"checkpoint_format":"bitblas"})", "checkpoint_format is \"bitblas\""},
       {R"({"bits":4,"group_size":128,"format":"exl2"})", "format is \"exl2\""},
@@ -181,8 +184,9 @@ TEST(QuantizationConfigTest, MalformedConfigs) {
       {R"({"bits":"4"})", R"("4")", "bits is \"4\""},
       {R"({"bits":4.5})", "4.5", "bits is 4.5"},
       {R"({"bits":4})", "{", "no group_size"},
-      {R"({"bits":4,"group_size":0})", "{", "group_size is 0"},
-      {R"({"bits":4,"group_size":-2})", "{", "group_size is -2"},
+      {R"({"bits":4,"group_size":0})", "0", "group_size is 0"},
+      {R"({"bits":4,"group_size":-2})", "-2", "group_size is -2"},
+      {R"({"w_bit":4,"q_group_size":0})", "0", "q_group_size is 0"},
       {R"({"bits":4,"group_size":18446744073709551615})", "184", "group_size is 18446744073709551615"},
       {R"({"bits":4,"group_size":128,"sym":"yes"})", R"("yes")", "sym is \"yes\""},
       {R"({"bits":4,"group_size":128,"desc_act":1})", "1}", "desc_act is 1"},
@@ -215,6 +219,7 @@ TEST(QuantizationConfigTest, FilesThatDisagreeAreBothNamed) {
     const auto read = read_quantization_config(folder.path());
     ASSERT_FALSE(read) << other;
     EXPECT_EQ(read.error().kind, ErrorKind::MalformedFile);
+    EXPECT_EQ(read.error().message.find("at byte"), std::string::npos) << "of which of the two?";
     for (const std::string& part : {config, quantize_config, std::string(message)})
       EXPECT_NE(read.error().message.find(part), std::string::npos) << read.error().message;
     EXPECT_TRUE(read_quantization_config(config)) << "one of them can be named";
@@ -222,10 +227,25 @@ TEST(QuantizationConfigTest, FilesThatDisagreeAreBothNamed) {
 }
 
 TEST(QuantizationConfigTest, AbsentFiles) {
-  const auto config = read_quantization_config("/nonexistent/config.json");
+  const TemporaryFolder folder;
+  folder.write("config.json", R"({"quantization_config":{"bits":4,"group_size":128}})");
+  // Not the config that stands beside a file or folder that is not there.
+  for (const char* name : {"/other.json", "/absent", "/absent/", "/absent.safetensors", "/absent.index.json"}) {
+    const auto config = read_quantization_config(folder.path() + name);
+    ASSERT_FALSE(config) << name;
+    EXPECT_EQ(config.error().kind, ErrorKind::Io);
+    EXPECT_EQ(config.error().code, ENOENT);
+    EXPECT_NE(config.error().message.find(folder.path() + name), std::string::npos) << config.error().message;
+  }
+}
+
+TEST(QuantizationConfigTest, AConfigThatCannotBeReadIsNotAbsent) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(symlink("config.json", (folder.path() + "/config.json").c_str()), 0);
+  const auto config = read_quantization_config(folder.path());
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().kind, ErrorKind::Io);
-  EXPECT_EQ(config.error().code, ENOENT);
+  EXPECT_EQ(config.error().code, ELOOP);
 }
 
 TEST(QuantizationConfigTest, AChangedConfigGivesAResult) {
