@@ -13,6 +13,7 @@
 
 #include "baracuda/baracuda.h"
 #include "baracuda/capi/baracuda_c.h"
+#include "baracuda/checkpoint/files_test.h"
 #include "baracuda/jit/files.h"
 #include "baracuda/jit/kernel_pack.h"
 #include "testing/call_counter.h"
@@ -182,6 +183,15 @@ Result<void> use_buffer(const Stream& stream) {
   return {};
 }
 
+/// A shard, its index and its config, and a view that is refused.
+Result<void> read_checkpoint(const std::string& folder) {
+  const Result<Checkpoint> checkpoint = Checkpoint::open(folder);
+  if (!checkpoint) return checkpoint.error();
+  const Result<TensorRef> refused = checkpoint->find("a tensor without an element")->view();
+  if (refused.error().kind != ErrorKind::Unsupported) return refused.error();
+  return drop_value(read_quantization_config(folder));
+}
+
 class HostMemory : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -201,6 +211,18 @@ FAKE_CUDA_TEST_F(HostMemory, RunsOutOnTheCpu) {
       return error.kind == ErrorKind::InvalidProblem ? Result<void>() : Result<void>(error);
     });
   });
+}
+
+FAKE_CUDA_TEST_F(HostMemory, RunsOutWhileACheckpointIsRead) {
+  const testing::TemporaryFolder folder;
+  folder.write("a shard of the model", testing::safetensors(R"({"__metadata__":{"the format's version":"not said"},)"
+                                                            R"("a tensor without an element":{"dtype":"F4",)"
+                                                            R"("shape":[1,4],"data_offsets":[0,2]}})",
+                                                            "ab"));
+  folder.write("model.safetensors.index.json",
+               R"({"weight_map":{"a tensor without an element":"a shard of the model"}})");
+  folder.write("config.json", R"({"quantization_config":{"quant_method":"gptq","bits":4,"group_size":128}})");
+  check_every_allocation("a checkpoint", [&] { return read_checkpoint(folder.path()); });
 }
 
 /// From a process that has asked for nothing yet: driver, compiler and contexts are found on the way.
