@@ -1006,7 +1006,7 @@ TEST(QuantizedLinearKernels, TheOpListsWhatPlansCompile) {
     GTEST_SKIP() << "no NVRTC";
   }
   const DeviceInfo h200 = DeviceInfo::sm90a();
-  std::set<std::string_view> listed, asked;
+  std::set<std::string> listed, asked;
   for (const jit::KernelSpec& kernel : quantized_linear_op().kernels({}, h200)) listed.insert(kernel.name);
   for (Element element : {Element::F32, Element::F16, Element::Bf16, Element::F64})
     for (Element weight : {Element::I8, Element::U8})
