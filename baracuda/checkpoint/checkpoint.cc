@@ -69,18 +69,9 @@ Result<void> check_shard(const SafetensorsFile& file, const Listed& listed, std:
 }
 
 Result<std::vector<SafetensorsFile>> open_shards(const std::string& index_path) {
-  const auto in_index = [&](Error error) {
-    error.message = fmt::format("index {}: {}", index_path, error.message);
-    return error;
-  };
-  BARACUDA_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(index_path));
-  if (file.bytes().size() > kMaxIndexBytes)
-    return in_index(malformed(
-        kMaxIndexBytes, fmt::format("it has {} bytes, expected at most {}", file.bytes().size(), kMaxIndexBytes)));
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  const Result<Value> root = json::parse(text);
-  if (!root) return in_index(root.error());
-  const Result<Index> index = read_index(*root);
+  const auto in_index = [&](Error error) { return json::in_file("index", index_path, std::move(error)); };
+  BARACUDA_ASSIGN_OR_RETURN(const Value root, json::read("index", index_path, kMaxIndexBytes));
+  const Result<Index> index = read_index(root);
   if (!index) return in_index(index.error());
 
   std::vector<SafetensorsFile> files;

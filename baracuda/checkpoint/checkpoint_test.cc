@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "baracuda/checkpoint/files_test.h"
 #include "testing/property.h"
 
@@ -155,6 +157,19 @@ TEST(CheckpointTest, ATensorThatTheIndexDoesNotList) {
   EXPECT_EQ(checkpoint.error().kind, ErrorKind::MalformedFile);
   EXPECT_EQ(checkpoint.error().code, static_cast<std::int64_t>(kIndex.find(R"({"a":)")));
   for (const char* part : {"\"a\"", "2.safetensors", "index.json"})
+    EXPECT_NE(checkpoint.error().message.find(part), std::string::npos) << checkpoint.error().message;
+}
+
+TEST(CheckpointTest, AnIndexThatIsTooLong) {
+  constexpr std::int64_t kMost = 100'000'000;
+  const TemporaryFolder folder;
+  write_shards(folder);
+  std::filesystem::resize_file(folder.path() + "/model.safetensors.index.json", kMost + 1);  // zeros without blocks
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_FALSE(checkpoint);
+  EXPECT_EQ(checkpoint.error().kind, ErrorKind::MalformedFile);
+  EXPECT_EQ(checkpoint.error().code, kMost);
+  for (const char* part : {"index.json", "100000001 bytes, expected at most 100000000"})
     EXPECT_NE(checkpoint.error().message.find(part), std::string::npos) << checkpoint.error().message;
 }
 

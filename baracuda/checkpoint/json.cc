@@ -6,8 +6,12 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <utility>
+
+#include "baracuda/checkpoint/mapped_file.h"
+#include "baracuda/core/propagate.h"
 
 namespace baracuda::json {
 namespace {
@@ -163,8 +167,24 @@ Result<Value> parse(std::string_view text, std::size_t base) {
   return std::move(builder.root());
 }
 
+Result<Value> read(std::string_view kind, const std::string& path, std::size_t max_bytes) {
+  BARACUDA_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(path));
+  const std::span<const std::byte> bytes = file.bytes();
+  if (bytes.size() > max_bytes)
+    return in_file(kind, path,
+                   malformed(max_bytes, fmt::format("it has {} bytes, expected at most {}", bytes.size(), max_bytes)));
+  Result<Value> root = parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (!root) return in_file(kind, path, std::move(root).error());
+  return root;
+}
+
 Error malformed(std::size_t offset, std::string_view message) {
   return Error::malformed_file(static_cast<std::int64_t>(offset), fmt::format("{}, at byte {}", message, offset));
+}
+
+Error in_file(std::string_view kind, const std::string& path, Error error) {
+  error.message = fmt::format("{} {}: {}", kind, path, error.message);
+  return error;
 }
 
 std::string in_quotes(std::string_view name) {

@@ -46,8 +46,15 @@ inline constexpr int kMaxDepth = 64;
 /// Errors: MalformedFile, with an offset in the file.
 Result<Value> parse(std::string_view text, std::size_t base = 0);
 
+/// What a file of one JSON text says. `kind` is what messages call it: "index". Errors: Io; MalformedFile (more than
+/// `max_bytes`, no JSON).
+Result<Value> read(std::string_view kind, const std::string& path, std::size_t max_bytes);
+
 /// MalformedFile: "<message>, at byte 17".
 Error malformed(std::size_t offset, std::string_view message);
+
+/// An error of what a file says: "index model.safetensors.index.json: <message>".
+Error in_file(std::string_view kind, const std::string& path, Error error);
 
 /// What a terminal does not print but obeys.
 inline bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }

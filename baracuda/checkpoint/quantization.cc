@@ -142,27 +142,19 @@ Result<QuantizationConfig> parse_config(const Value& value) {
 
 /// Nothing for a config.json of a model that is not quantized.
 Result<std::optional<QuantizationConfig>> read_file(const std::string& path) {
-  const auto in_file = [&](Error error) {
-    error.message = fmt::format("config {}: {}", path, error.message);
-    return error;
-  };
-  BARACUDA_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(path));
-  if (file.bytes().size() > kMaxConfigBytes)
-    return in_file(malformed(
-        kMaxConfigBytes, fmt::format("it has {} bytes, expected at most {}", file.bytes().size(), kMaxConfigBytes)));
-  const Result<Value> root = json::parse({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
-  if (!root) return in_file(root.error());
-  if (!root->as<Value::Object>())
-    return in_file(malformed(root->offset, fmt::format("it is {}, expected an object", root->kind())));
-  const Keys keys(*root);
+  const auto in_config = [&](Error error) { return json::in_file("config", path, std::move(error)); };
+  BARACUDA_ASSIGN_OR_RETURN(const Value root, json::read("config", path, kMaxConfigBytes));
+  if (!root.as<Value::Object>())
+    return in_config(malformed(root.offset, fmt::format("it is {}, expected an object", root.kind())));
+  const Keys keys(root);
   const Value* inner = keys.find("quantization_config");
   if (inner && !inner->as<Value::Object>())
-    return in_file(
+    return in_config(
         malformed(inner->offset, fmt::format("quantization_config is {}, expected an object", text_of(*inner))));
   // A model's own config has none of these.
   if (!inner && !keys.find("quant_method") && !keys.find("bits") && !keys.find("w_bit")) return {std::nullopt};
-  Result<QuantizationConfig> config = parse_config(inner ? *inner : *root);
-  if (!config) return in_file(std::move(config).error());
+  Result<QuantizationConfig> config = parse_config(inner ? *inner : root);
+  if (!config) return in_config(std::move(config).error());
   return std::optional(*config);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "baracuda/checkpoint/checkpoint.h"
 #include "baracuda/checkpoint/files_test.h"
@@ -202,6 +203,19 @@ TEST(QuantizationConfigTest, MalformedConfigs) {
     EXPECT_EQ(config.error().code, static_cast<std::int64_t>(offset)) << config.error().to_string();
     EXPECT_NE(config.error().message.find(message), std::string::npos) << config.error().to_string();
   }
+}
+
+TEST(QuantizationConfigTest, AConfigThatIsTooLong) {
+  constexpr std::int64_t kMost = 16 << 20;
+  const TemporaryFolder folder;
+  const std::string path = folder.write("config.json", R"({"quantization_config":{"bits":4,"group_size":128}})");
+  std::filesystem::resize_file(path, kMost + 1);  // zeros without blocks
+  const auto config = read_quantization_config(folder.path());
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().kind, ErrorKind::MalformedFile);
+  EXPECT_EQ(config.error().code, kMost);
+  for (const std::string& part : {path, std::string("16777217 bytes, expected at most 16777216")})
+    EXPECT_NE(config.error().message.find(part), std::string::npos) << config.error().message;
 }
 
 TEST(QuantizationConfigTest, FilesThatDisagreeAreBothNamed) {

@@ -51,11 +51,6 @@ constexpr Dtype kDtypes[] = {
     {"F4", 4, {}},
 };
 
-Error in_file(const std::string& path, Error error) {
-  error.message = fmt::format("safetensors file {}: {}", path, error.message);
-  return error;
-}
-
 /// The member of a header's entry, which must be there and of type T.
 template <class T>
 Result<const T*> member(const Value& entry, std::string_view name, std::string_view expected) {
@@ -171,27 +166,28 @@ Result<std::string_view> header_of(std::span<const std::byte> bytes) {
 }  // namespace
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) noexcept try {
+  const auto in_file = [&](Error error) { return json::in_file("safetensors file", path, std::move(error)); };
   SafetensorsFile opened;
   BARACUDA_ASSIGN_OR_RETURN(opened.file_, MappedFile::open(path));
   const std::span<const std::byte> bytes = opened.file_.bytes();
   const Result<std::string_view> header = header_of(bytes);
-  if (!header) return in_file(path, header.error());
+  if (!header) return in_file(header.error());
   const std::span<const std::byte> data = bytes.subspan(kLengthBytes + header->size());
 
   Result<Value> root = json::parse(*header, kLengthBytes);
-  if (!root) return in_file(path, std::move(root).error());
+  if (!root) return in_file(std::move(root).error());
   std::vector<Entry> entries;
   for (const json::Member& each : *root->as<Value::Object>()) {
     if (each.name == "__metadata__") {
       auto metadata = read_metadata(each.value);
-      if (!metadata) return in_file(path, std::move(metadata).error());
+      if (!metadata) return in_file(std::move(metadata).error());
       opened.metadata_ = *std::move(metadata);
       continue;
     }
     Result<Entry> entry = read_entry(each.name, each.value, data.size());
     if (!entry) {
       entry.error().message = fmt::format("tensor {}: {}", in_quotes(each.name), entry.error().message);
-      return in_file(path, std::move(entry).error());
+      return in_file(std::move(entry).error());
     }
     entries.push_back(*std::move(entry));
   }
@@ -202,19 +198,19 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) noexcept 
   for (Entry& entry : entries) {
     SafetensorsTensor& tensor = entry.tensor;
     if (tensor.offset != end)
-      return in_file(path, malformed(entry.offsets_at,
-                                     fmt::format("tensor {}: data_offsets begin at {}, expected {}, where the tensors "
-                                                 "before it end: there is {} between them",
-                                                 in_quotes(tensor.name), tensor.offset, end,
-                                                 tensor.offset > end ? "a hole" : "an overlap")));
+      return in_file(malformed(
+          entry.offsets_at,
+          fmt::format("tensor {}: data_offsets begin at {}, expected {}, where the tensors "
+                      "before it end: there is {} between them",
+                      in_quotes(tensor.name), tensor.offset, end, tensor.offset > end ? "a hole" : "an overlap")));
     tensor.bytes = data.subspan(static_cast<std::size_t>(end), static_cast<std::size_t>(entry.end - end));
     end = entry.end;
     tensor.offset += data.data() - bytes.data();
     opened.tensors_.push_back(std::move(tensor));
   }
   if (static_cast<std::size_t>(end) != data.size())
-    return in_file(path, malformed(bytes.size() - data.size() + static_cast<std::size_t>(end),
-                                   fmt::format("{} bytes after the last tensor", data.size() - end)));
+    return in_file(malformed(bytes.size() - data.size() + static_cast<std::size_t>(end),
+                             fmt::format("{} bytes after the last tensor", data.size() - end)));
 
   opened.by_name_.resize(opened.tensors_.size());
   std::iota(opened.by_name_.begin(), opened.by_name_.end(), std::size_t{0});
